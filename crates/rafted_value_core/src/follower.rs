@@ -1,0 +1,185 @@
+//! A follower accepts what its leader sends (thesis §3.5) and proves only what each message verified.
+
+use crate::entry::Entry;
+use crate::message::{AppendEntries, AppendEntriesReply, AppendResult, Body, InstallSnapshot, InstallSnapshotReply};
+use crate::notice::{Halt, Notice, StepDown, Violation};
+use crate::outbox::After;
+use crate::raft::{Raft, Role};
+use crate::types::{EntryId, LogIndex, MemberId, Time};
+use core::time::Duration;
+
+/// Follows a leader, or waits for one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Follower {
+    pub(crate) leader: Option<MemberId>,
+}
+
+impl Raft {
+    /// Something from a leader of an earlier term: it is told that its term is over. The rest proves nothing.
+    pub(crate) fn on_old_term(&mut self, from: MemberId, body: &Body) {
+        let (prev, round, sent) = match body {
+            Body::AppendEntries(request) => (request.prev.index, request.round, request.sent),
+            Body::InstallSnapshot(request) => (request.snapshot.index(), 0, Time::default()),
+            _ => return,
+        };
+        let result = AppendResult::Rejected { prev, hint: EntryId::ZERO };
+        self.reply_to_append(from, result, (round, sent), Duration::ZERO, After::HardState);
+    }
+
+    /// Follows `from`, which leads the current term; refused if another does.
+    fn follow(&mut self, from: MemberId) -> bool {
+        let known = match &self.role {
+            Role::Leader(_) => Some(self.id),
+            Role::Follower(follower) => follower.leader,
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+        };
+        match known {
+            Some(leader) if leader == from => self.set_election_timer(),
+            Some(_) => {
+                self.notice(Notice::Violation { from, what: Violation::TwoLeaders });
+                return false;
+            }
+            None => self.become_follower(self.term(), Some(from), StepDown::HigherTerm),
+        }
+        self.promised_until = self.promised_until.max(self.now.after(self.config.election_timeout));
+        true
+    }
+
+    pub(crate) fn on_append_entries(&mut self, from: MemberId, request: AppendEntries) {
+        if !in_sequence(&request, self.term().0) {
+            return self.notice(Notice::Violation { from, what: Violation::MalformedEntries });
+        }
+        if !self.follow(from) {
+            return;
+        }
+        let AppendEntries { prev, entries, commit, round, sent } = request;
+        let promise = self.config.election_timeout;
+        let Some(result) = self.verify(prev) else { return self.contradiction(from) };
+        if let AppendResult::Rejected { .. } = result {
+            return self.reply_to_append(from, result, (round, sent), promise, After::HardState);
+        }
+        let verified = LogIndex(prev.index.0 + entries.len() as u64);
+        let is_sign_of_life = entries.is_empty();
+        if !self.accept(entries) {
+            return self.contradiction(from);
+        }
+        self.advance_commit(commit.min(verified));
+
+        // A sign of life is answered at once, with what is durable; entries when they are.
+        let durable = self.durable_index().min(verified);
+        let (matched, after) = if is_sign_of_life || durable == verified {
+            (durable, After::HardState)
+        } else {
+            (verified, After::Everything)
+        };
+        self.reply_to_append(from, AppendResult::Accepted { matched }, (round, sent), promise, after);
+    }
+
+    /// Whether the log has `prev`; `None` if a committed entry stands in its place.
+    fn verify(&self, prev: EntryId) -> Option<AppendResult> {
+        let here = self.log.id_at(prev.index);
+        if prev.index <= self.commit {
+            // What the base stands for is committed, so the leader has the same.
+            let contradicts = here.is_some_and(|id| id != prev) && prev != EntryId::ZERO;
+            return (!contradicts).then_some(AppendResult::Accepted { matched: prev.index });
+        }
+        if here == Some(prev) {
+            return Some(AppendResult::Accepted { matched: prev.index });
+        }
+        let hint = self.log.last_not_after(prev.index, prev.term);
+        Some(AppendResult::Rejected { prev: prev.index, hint })
+    }
+
+    /// Appends what is new. Only a conflict removes anything: a late message that the log contains changes nothing.
+    /// Refused if a committed entry would have to go.
+    fn accept(&mut self, entries: alloc::vec::Vec<Entry>) -> bool {
+        let base = self.log.base().index();
+        let new = entries.iter().position(|entry| entry.id.index > base && !self.log.contains(entry.id));
+        let Some(new) = new else { return true };
+        let first = entries[new].id.index;
+        let before = self.log.id_at(first.previous());
+        if first <= self.commit || before.is_none_or(|before| before.term > entries[new].id.term) {
+            return false;
+        }
+        let membership = self.log.membership_index();
+        if first <= self.log.last_index() {
+            self.notice(Notice::Truncated { from: first, to: self.log.last_index() });
+            self.log.truncate(first);
+        }
+        for entry in entries.into_iter().skip(new) {
+            self.log.append(entry);
+        }
+        self.outbox.log_changed(first);
+        if self.log.membership_index() != membership {
+            self.notice_membership();
+        }
+        true
+    }
+
+    pub(crate) fn notice_membership(&mut self) {
+        let index = self.log.membership_index();
+        let joint = self.log.membership().is_joint();
+        self.notice(Notice::MembershipInForce { index, joint });
+    }
+
+    /// A leader that contradicts what is committed here: one of the two is broken, and it may be this one.
+    fn contradiction(&mut self, from: MemberId) {
+        self.notice(Notice::Violation { from, what: Violation::ContradictsCommitted });
+        self.halt(Halt::ContradictsCommitted);
+    }
+
+    fn reply_to_append(
+        &mut self,
+        to: MemberId,
+        result: AppendResult,
+        (round, sent): (u64, Time),
+        promise: Duration,
+        after: After,
+    ) {
+        let last = self.log.last_index();
+        let reply = AppendEntriesReply { result, last, round, sent, promise };
+        self.send(to, Body::AppendEntriesReply(reply), after);
+    }
+
+    /// The leader's value arrived. It replaces the log only if it is news.
+    pub(crate) fn on_install_snapshot(&mut self, from: MemberId, request: InstallSnapshot) {
+        let InstallSnapshot { snapshot } = request;
+        if snapshot.last_included.term > self.term() {
+            return self.notice(Notice::Violation { from, what: Violation::MalformedEntries });
+        }
+        if !self.follow(from) {
+            return;
+        }
+        let last_included = snapshot.last_included;
+        if last_included.index <= self.commit {
+            if self.log.id_at(last_included.index).is_some_and(|id| id != last_included) {
+                return self.contradiction(from);
+            }
+            self.notice(Notice::SnapshotIgnored { last_included });
+            let matched = self.commit.min(self.durable_index());
+            return self.send(from, Body::InstallSnapshotReply(InstallSnapshotReply { matched }), After::HardState);
+        }
+        let kept_tail = self.log.restore(snapshot.clone());
+        self.outbox.snapshot_installed(snapshot);
+        self.commit = last_included.index;
+        self.handed_out = last_included.index;
+        self.applied = last_included.index;
+        self.config = self.log.base().config.clone();
+        self.notice(Notice::SnapshotInstalled { last_included, kept_tail });
+        self.notice_membership();
+        let matched = last_included.index;
+        self.send(from, Body::InstallSnapshotReply(InstallSnapshotReply { matched }), After::Everything);
+    }
+}
+
+/// Whether the entries follow `prev` one by one, with terms that never decrease nor exceed the leader's.
+fn in_sequence(request: &AppendEntries, term: u64) -> bool {
+    let mut previous = request.prev;
+    let follows = request.entries.iter().all(|entry| {
+        let follows = entry.id.index == previous.index.next() && entry.id.term >= previous.term;
+        previous = entry.id;
+        follows
+    });
+    let zero_is_zero = (request.prev.index == LogIndex::ZERO) == (request.prev == EntryId::ZERO);
+    follows && zero_is_zero && previous.term.0 <= term
+}
