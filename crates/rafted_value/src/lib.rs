@@ -1,0 +1,7 @@
+//! Replicate any Rust value across machines, with linearizable commands and queries.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod contact;
+mod packet;
+mod transport;

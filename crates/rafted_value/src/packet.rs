@@ -1,0 +1,261 @@
+//! What nodes say to each other, as structs: the loopback transport passes them as they are, the others as bytes.
+
+use crate::contact::{Contact, GroupId};
+use bytes::Bytes;
+use rafted_value_core::{LogIndex, MemberId, Message, SnapshotMeta, Term};
+
+/// One thing that a node sends to another.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Packet {
+    /// Consensus, between two members of one group.
+    Raft {
+        /// The group.
+        group: GroupId,
+        /// The message; names both members.
+        message: Message,
+    },
+    /// A piece of a value on its way to a member.
+    Chunk(Chunk),
+    /// Somebody wants something from whatever group; answered with the same number, on the same connection.
+    Request {
+        /// Chosen by the asking side; unique among its unanswered requests.
+        number: u64,
+        /// What is wanted.
+        request: Request,
+    },
+    /// The answer.
+    Response {
+        /// The number of the request.
+        number: u64,
+        /// What became of it.
+        response: Response,
+    },
+}
+
+/// A piece of a value on its way to a member. Pieces of one transfer come in order on one connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chunk {
+    /// The group.
+    pub group: GroupId,
+    /// The leader that sends it.
+    pub from: MemberId,
+    /// The member that needs it.
+    pub to: MemberId,
+    /// The leader's term.
+    pub term: Term,
+    /// What the whole value contains.
+    pub snapshot: SnapshotMeta,
+    /// The length of the whole, in bytes.
+    pub total: u64,
+    /// Where this piece belongs.
+    pub offset: u64,
+    /// The piece.
+    pub data: Bytes,
+}
+
+/// What a caller, a joining member or an operator wants of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// To become a member.
+    Join(Join),
+    /// To have a command applied, or a session registered.
+    Command {
+        /// The name of the group.
+        group: String,
+        /// The name of the value's type, which must be the group's.
+        value: String,
+        /// The command with its session.
+        envelope: Envelope,
+    },
+    /// To have a query answered, linearizably.
+    Query {
+        /// The name of the group.
+        group: String,
+        /// The name of the value's type.
+        value: String,
+        /// The query, encoded.
+        query: Bytes,
+    },
+    /// To learn up to where a value must be applied to be current: a linearizable read elsewhere.
+    ReadIndex {
+        /// The name of the group.
+        group: String,
+    },
+    /// To know how a member is.
+    Status {
+        /// The name of the group.
+        group: String,
+    },
+    /// To have a member removed.
+    Remove {
+        /// The name of the group.
+        group: String,
+        /// The member.
+        member: MemberId,
+    },
+}
+
+/// Asks a group to take in a member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Join {
+    /// The name of the group.
+    pub group: String,
+    /// The name of the value's type, which must be the group's.
+    pub value: String,
+    /// The new member.
+    pub member: MemberId,
+    /// Where it is.
+    pub contact: Contact,
+    /// The incarnation that it replaces, if it knows one.
+    pub replaces: Option<MemberId>,
+    /// Whether it stays a learner.
+    pub learner: bool,
+}
+
+/// A command on its way to the log, with what makes it happen once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// What it is.
+    pub session: Session,
+    /// The command, encoded; empty for a registration.
+    pub command: Bytes,
+}
+
+/// How a command is told from its own retries (thesis §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// Asks for a session; its id will be where this entry stands in the log.
+    Register,
+    /// A command of a session.
+    Command {
+        /// The session.
+        id: SessionId,
+        /// The number of the command within its session.
+        number: u64,
+        /// The smallest number whose result the caller still waits for: smaller ones may be forgotten.
+        unacknowledged: u64,
+    },
+}
+
+/// A session: where its registration stands in the log. Never chosen by a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId {
+    /// The entry.
+    pub index: LogIndex,
+    /// Which command of the entry.
+    pub offset: u32,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// The member is in the group, as a learner at first.
+    Joined {
+        /// The group's incarnation.
+        group: GroupId,
+        /// The cluster.
+        cluster: crate::contact::ClusterId,
+    },
+    /// The session is registered.
+    Registered(SessionId),
+    /// The command was applied; its reply, encoded.
+    Applied(Bytes),
+    /// The query was answered.
+    Answered(Bytes),
+    /// A value that contains this entry is current.
+    ReadIndex(LogIndex),
+    /// How the member is.
+    Status(Box<StatusReport>),
+    /// The change is committed.
+    Done,
+    /// It was not to be.
+    Refused(Refused),
+}
+
+/// How a member is, as it says itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusReport {
+    /// The group's incarnation.
+    pub group: GroupId,
+    /// The member that answers.
+    pub member: MemberId,
+    /// `follower`, `pre-candidate`, `candidate` or `leader`.
+    pub role: String,
+    /// Its term.
+    pub term: Term,
+    /// Who leads, as far as it knows.
+    pub leader: Option<MemberId>,
+    /// The last committed entry it knows of.
+    pub commit: LogIndex,
+    /// The last entry its value contains.
+    pub applied: LogIndex,
+    /// The last entry of its log.
+    pub last: LogIndex,
+    /// The members in force.
+    pub members: Vec<MemberReport>,
+}
+
+/// One member, as another says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberReport {
+    /// The member.
+    pub id: MemberId,
+    /// Where it is.
+    pub contact: Contact,
+    /// Whether it votes.
+    pub voter: bool,
+    /// If the answering member leads: up to where this one's log is known to be the same.
+    pub matched: Option<LogIndex>,
+    /// If the answering member leads: for how many milliseconds this one has been silent.
+    pub silent_for_ms: Option<u64>,
+}
+
+/// Why a request came to nothing, and what may be concluded: only `OutcomeUnknown` leaves it open whether a command
+/// was or will be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Not applied: this node has no member of a group of that name.
+    NoSuchGroup,
+    /// Not applied: the group's value is of another type.
+    OtherValue {
+        /// The type of the group's value.
+        value: String,
+    },
+    /// Not applied: ask the leader instead, if it is known.
+    NotLeader {
+        /// Where the leader is.
+        leader: Option<Contact>,
+    },
+    /// Not applied: too much waits already.
+    Busy,
+    /// Not applied: too long.
+    TooLarge {
+        /// What is allowed, in bytes.
+        limit: u64,
+    },
+    /// Unknown: leadership went while the command waited.
+    OutcomeUnknown,
+    /// Not applied: the session is unknown, it expired or never was.
+    NoSuchSession,
+    /// It was applied or refused earlier, and its result was acknowledged: it is forgotten.
+    Forgotten,
+    /// Applied, but the command panicked: the same error on every member.
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+    /// The bytes of a command or query cannot be decoded: the same error on every member.
+    Undecodable {
+        /// What is wrong with them.
+        message: String,
+    },
+    /// A membership change was refused; nothing of it was done.
+    Membership {
+        /// Why.
+        why: String,
+        /// Whether it may succeed later as it is.
+        retry: bool,
+    },
+    /// The member halted, or is stopping.
+    Stopped,
+}
