@@ -1,0 +1,218 @@
+//! Runs the state machine of one member apart from the loop, on a thread of its own and only while there is work: no
+//! heartbeat waits for user code.
+
+use crate::contact::GroupId;
+use crate::mailbox::{Event, Mailbox};
+use crate::packet::{Refused, Response};
+use crate::state_machine::{Clone as Frozen, StateMachine};
+use crate::timers;
+use crate::value::Value;
+use crate::waiting::Caller;
+use bytes::Bytes;
+use rafted_value_core::{Entry, LogIndex, MemberId, SnapshotMeta};
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{RwLock, oneshot};
+
+/// For how long commands are applied before readers get a turn.
+const TURN: Duration = Duration::from_micros(50);
+
+/// The state machine of one member, the work that waits for it, and the readers that wait for the work.
+pub(crate) struct Applier<V> {
+    state: RwLock<StateMachine<V>>,
+    line: Mutex<Line>,
+    group: GroupId,
+    member: MemberId,
+    mailbox: Arc<Mailbox>,
+    runtime: Handle,
+}
+
+#[derive(Default)]
+struct Line {
+    work: VecDeque<Work>,
+    running: bool,
+    applied: LogIndex,
+    readers: BTreeMap<LogIndex, Vec<oneshot::Sender<()>>>,
+    stopped: bool,
+}
+
+/// Something to do to a value, in order.
+pub(crate) enum Work {
+    /// Apply a committed entry and answer the callers of its commands.
+    Apply(Entry, Vec<Caller>),
+    /// Replace the value by one that arrived, as [`Machine::decode`] made it.
+    Install(Box<dyn Any + Send>),
+}
+
+/// An applier of whatever value, as the loop sees it.
+pub(crate) trait Machine: Send + Sync {
+    /// Queues work; never waits.
+    fn submit(self: Arc<Self>, work: Work);
+    /// Answers a query once the value contains `index`; never waits.
+    fn query(self: Arc<Self>, index: LogIndex, query: Bytes, caller: Caller);
+    /// The value as of now, encoded. Takes as long as that takes: not for the loop.
+    fn snapshot(&self) -> Result<(SnapshotMeta, Bytes), String>;
+    /// Makes a state of bytes that arrived, if they are sound. Takes as long as that takes: not for the loop.
+    fn decode(&self, snapshot: SnapshotMeta, bytes: Bytes) -> Result<Box<dyn Any + Send>, String>;
+    /// The last entry that the value contains.
+    fn applied(&self) -> LogIndex;
+    /// Lets go of everyone who waits.
+    fn stop(&self);
+}
+
+impl<V: Value> Applier<V> {
+    pub(crate) fn new(
+        state: StateMachine<V>,
+        (group, member): (GroupId, MemberId),
+        mailbox: Arc<Mailbox>,
+        runtime: Handle,
+    ) -> Arc<Applier<V>> {
+        let line = Line { applied: state.applied().index, ..Line::default() };
+        Arc::new(Applier { state: RwLock::new(state), line: Mutex::new(line), group, member, mailbox, runtime })
+    }
+
+    /// Reads the value once it contains `index`, on the caller's own thread. Cancellation safe.
+    pub(crate) async fn read<R>(&self, index: LogIndex, read: impl FnOnce(&StateMachine<V>) -> R) -> Result<R, Refused> {
+        self.contains(index).await?;
+        Ok(read(&*self.state.read().await))
+    }
+
+    async fn contains(&self, index: LogIndex) -> Result<(), Refused> {
+        let applied = {
+            let mut line = self.line();
+            if line.stopped {
+                return Err(Refused::Stopped);
+            }
+            if line.applied >= index {
+                return Ok(());
+            }
+            let (sender, receiver) = oneshot::channel();
+            line.readers.entry(index).or_default().push(sender);
+            receiver
+        };
+        applied.await.map_err(|_| Refused::Stopped)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works until nothing is left. At most one thread is here.
+    fn run(&self) {
+        while let Some(mut work) = self.next_work() {
+            while !work.is_empty() {
+                self.turn(&mut work);
+            }
+        }
+    }
+
+    fn next_work(&self) -> Option<VecDeque<Work>> {
+        let mut line = self.line();
+        line.running = !line.work.is_empty() && !line.stopped;
+        line.running.then(|| mem::take(&mut line.work))
+    }
+
+    fn turn(&self, work: &mut VecDeque<Work>) {
+        let mut answers = Vec::new();
+        let mut halted = false;
+        let applied = {
+            let mut state = self.state.blocking_write();
+            let ends = timers::now().after(TURN);
+            while let Some(next) = work.pop_front() {
+                match next {
+                    Work::Apply(entry, callers) => {
+                        let responses = state.apply(&entry);
+                        answers.extend(callers.into_iter().zip(responses));
+                        halted |= state.is_halted();
+                    }
+                    Work::Install(arrived) => {
+                        if let Ok(arrived) = arrived.downcast::<StateMachine<V>>() {
+                            *state = *arrived;
+                        }
+                    }
+                }
+                if halted || timers::now() >= ends {
+                    break;
+                }
+            }
+            state.applied().index
+        };
+        for (caller, response) in answers {
+            caller.answer(response);
+        }
+        self.advanced(applied);
+        if halted {
+            work.clear();
+            self.stop();
+            self.mailbox.post(Event::Failed { group: self.group, member: self.member });
+        }
+    }
+
+    fn advanced(&self, applied: LogIndex) {
+        let readers = {
+            let mut line = self.line();
+            line.applied = applied;
+            let later = line.readers.split_off(&applied.next());
+            mem::replace(&mut line.readers, later)
+        };
+        for reader in readers.into_values().flatten() {
+            // A reader that is gone needs no word.
+            let _ = reader.send(());
+        }
+        self.mailbox.post(Event::Applied { group: self.group, member: self.member, index: applied });
+    }
+}
+
+impl<V: Value> Machine for Applier<V> {
+    fn submit(self: Arc<Self>, work: Work) {
+        let mut line = self.line();
+        line.work.push_back(work);
+        if !mem::replace(&mut line.running, true) {
+            drop(line);
+            let applier = self.clone();
+            self.runtime.spawn_blocking(move || applier.run());
+        }
+    }
+
+    fn query(self: Arc<Self>, index: LogIndex, query: Bytes, caller: Caller) {
+        let applier = self.clone();
+        self.runtime.spawn(async move {
+            if let Err(why) = applier.contains(index).await {
+                return caller.refuse(why);
+            }
+            tokio::task::spawn_blocking(move || {
+                let answer = applier.state.blocking_read().query(&query);
+                caller.answer(answer.map_or_else(Response::Refused, Response::Answered));
+            });
+        });
+    }
+
+    fn snapshot(&self) -> Result<(SnapshotMeta, Bytes), String> {
+        // Cloned under the lock, encoded outside it.
+        let frozen: Frozen<V> = self.state.blocking_read().freeze();
+        frozen.encode().map_err(|error| error.to_string())
+    }
+
+    fn decode(&self, snapshot: SnapshotMeta, bytes: Bytes) -> Result<Box<dyn Any + Send>, String> {
+        let state = StateMachine::<V>::restore(snapshot, bytes).map_err(|error| error.to_string())?;
+        Ok(Box::new(state))
+    }
+
+    fn applied(&self) -> LogIndex {
+        self.line().applied
+    }
+
+    fn stop(&self) {
+        let mut line = self.line();
+        line.stopped = true;
+        // Dropping tells everyone who waits.
+        let work = mem::take(&mut line.work);
+        let readers = mem::take(&mut line.readers);
+        drop(line);
+        drop((work, readers));
+    }
+}

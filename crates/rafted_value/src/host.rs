@@ -1,0 +1,26 @@
+//! What the members of one node share.
+
+use crate::contact::{ClusterId, Contact, NodeId};
+use crate::mailbox::Mailbox;
+use crate::requests::Requests;
+use crate::transport::Network;
+use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
+
+/// A node's surroundings, as its members see them.
+pub(crate) struct Host {
+    pub(crate) node: NodeId,
+    pub(crate) cluster: Arc<OnceLock<ClusterId>>,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) requests: Arc<Requests>,
+    /// The node's own runtime: the loop, connections, timers; user code runs on threads beside it.
+    pub(crate) runtime: Handle,
+}
+
+impl Host {
+    /// Where others reach this node.
+    pub(crate) fn contact(&self) -> Contact {
+        Contact { address: self.network.address(), node: Some(self.node) }
+    }
+}

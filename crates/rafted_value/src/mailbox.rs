@@ -1,0 +1,82 @@
+//! What waits for the shard's loop. Anybody may post; only the loop takes.
+
+use crate::contact::GroupId;
+use crate::member::Member;
+use crate::packet::{Envelope, Packet, Refused};
+use crate::transport::{Inbox, Origin};
+use crate::waiting::Caller;
+use rafted_value_core::{LogIndex, MemberId, Message, Proposal};
+use std::any::Any;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, oneshot};
+
+/// Something for the loop.
+pub(crate) enum Event {
+    /// A transport delivered something.
+    Packet(Origin, Packet),
+    /// A caller in this process has a command.
+    Command { group: GroupId, envelope: Envelope, caller: Caller },
+    /// A caller in this process wants to read.
+    Read { group: GroupId, caller: Caller },
+    /// A caller in this process wants a change; answered when it is committed.
+    Propose { group: GroupId, proposal: Proposal, caller: Caller },
+    /// A caller in this process wants to know how a member is.
+    Status { group: GroupId, caller: Caller },
+    /// A member begins.
+    Open(Box<Member>),
+    /// A member ends.
+    Close { group: GroupId, done: oneshot::Sender<()> },
+    /// A value contains more.
+    Applied { group: GroupId, member: MemberId, index: LogIndex },
+    /// A value cannot go on.
+    Failed { group: GroupId, member: MemberId },
+    /// A value was sent, or not.
+    SnapshotSent { group: GroupId, member: MemberId, to: MemberId, last_included: Option<LogIndex> },
+    /// A value arrived and was found to be sound.
+    SnapshotDecoded { group: GroupId, message: Message, state: Box<dyn Any + Send> },
+    /// The node ends.
+    Stop,
+}
+
+/// The mailbox of one shard.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    events: Mutex<Vec<Event>>,
+    posted: Notify,
+}
+
+impl Mailbox {
+    /// How many packets may wait. A loop that is this far behind gains nothing from more.
+    const CAPACITY: usize = 1 << 16;
+
+    pub(crate) fn post(&self, event: Event) {
+        self.events().push(event);
+        self.posted.notify_one();
+    }
+
+    /// Everything that was posted, in order, into an empty buffer.
+    pub(crate) fn take(&self, into: &mut Vec<Event>) {
+        std::mem::swap(into, &mut *self.events());
+    }
+
+    pub(crate) async fn posted(&self) {
+        self.posted.notified().await;
+    }
+
+    fn events(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox for Mailbox {
+    fn deliver(&self, origin: Origin, packet: Packet) {
+        if self.events().len() >= Mailbox::CAPACITY {
+            // Consensus repeats what matters; a caller is told.
+            if let Packet::Request { number, .. } = packet {
+                Caller::there(origin, number).refuse(Refused::Busy);
+            }
+            return;
+        }
+        self.post(Event::Packet(origin, packet));
+    }
+}

@@ -1,0 +1,469 @@
+//! One member of one group: a plain struct that the shard steps. Joins consensus, the value, callers and the network;
+//! nothing in it waits.
+
+use crate::applier::{Machine, Work};
+use crate::batch::Batch;
+use crate::contact::{Contact, GroupId};
+use crate::host::Host;
+use crate::mailbox::Event;
+use crate::packet::{Chunk, Envelope, Join, MemberReport, Packet, Refused, Response, StatusReport};
+use crate::snapshots;
+use crate::timers;
+use crate::transport::Origin;
+use crate::waiting::{Caller, Waiting};
+use bytes::Bytes;
+use rafted_value_core::{
+    Answer, Body, Change, EntryId, Input, LogIndex, MemberId, Membership, Message, Notice, Promotion, Proposal, Raft,
+    ReadAnswer, ReadId, Ready, Refusal, RequestId, RoleKind, Term, Time, Write,
+};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// After how many bytes of commands an entry is full.
+const ENTRY_BYTES: usize = 1 << 20;
+
+/// How many members outside the membership can be answered at most: a leader that this one does not know yet.
+const STRANGERS: usize = 16;
+
+/// One member of one group.
+pub(crate) struct Member {
+    pub(crate) group: GroupId,
+    pub(crate) name: String,
+    /// The name of the value's type.
+    pub(crate) value: &'static str,
+    pub(crate) machine: Arc<dyn Machine>,
+    max_command_bytes: u64,
+    raft: Raft,
+    ready: Ready,
+    /// When to wake it.
+    pub(crate) alarm: Option<Time>,
+    /// Commands since the last proposal.
+    queue: Vec<(Envelope, Caller)>,
+    waiting: Waiting,
+    /// Requests that the core has not answered yet.
+    requests: BTreeMap<RequestId, Request>,
+    reads: BTreeMap<ReadId, Read>,
+    last_request: u64,
+    /// When the last proposal was stamped; nothing before the first of a leadership.
+    stamped: Option<Time>,
+    /// Where members are.
+    contacts: BTreeMap<MemberId, Contact>,
+    strangers: BTreeMap<MemberId, Origin>,
+    /// A value that is arriving.
+    arriving: Option<snapshots::Arriving>,
+    /// A value that arrived and waits for the core's word.
+    arrived: Option<Box<dyn Any + Send>>,
+    view: watch::Sender<View>,
+    pub(crate) removed: bool,
+}
+
+enum Request {
+    Commands(Vec<Caller>),
+    Change(Caller, Response),
+}
+
+enum Read {
+    Index(Caller),
+    Query(Bytes, Caller),
+}
+
+/// What handles may know of a member without asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) role: RoleKind,
+    pub(crate) term: Term,
+    /// Where the leader is, if it is known and elsewhere.
+    pub(crate) leader: Option<Contact>,
+    pub(crate) voter: bool,
+    pub(crate) settled: bool,
+    pub(crate) ended: Option<Ended>,
+}
+
+/// Why a member is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// A committed membership does not have it.
+    Removed,
+    /// It met something it cannot go on from.
+    Halted,
+    /// It was stopped.
+    Stopped,
+}
+
+impl Member {
+    pub(crate) fn new(
+        raft: Raft,
+        (group, name, value): (GroupId, String, &'static str),
+        machine: Arc<dyn Machine>,
+        max_command_bytes: u64,
+    ) -> (Member, watch::Receiver<View>) {
+        let view = View { role: RoleKind::Follower, term: Term(0), leader: None, voter: false, settled: false, ended: None };
+        let (view, receiver) = watch::channel(view);
+        let member = Member {
+            group,
+            name,
+            value,
+            machine,
+            max_command_bytes,
+            raft,
+            ready: Ready::default(),
+            alarm: None,
+            queue: Vec::new(),
+            waiting: Waiting::default(),
+            requests: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            last_request: 0,
+            stamped: None,
+            contacts: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            arriving: None,
+            arrived: None,
+            view,
+            removed: false,
+        };
+        (member, receiver)
+    }
+
+    pub(crate) fn id(&self) -> MemberId {
+        self.raft.id()
+    }
+
+    // ---- what comes in ----
+
+    pub(crate) fn on_command(&mut self, envelope: Envelope, caller: Caller) {
+        let limit = self.max_command_bytes;
+        match envelope.command.len() as u64 > limit {
+            true => caller.refuse(Refused::TooLarge { limit }),
+            false => self.queue.push((envelope, caller)),
+        }
+    }
+
+    pub(crate) fn on_message(&mut self, origin: &Origin, message: Message) {
+        if !self.raft.log().membership().contains(message.from) && self.strangers.len() < STRANGERS {
+            self.strangers.insert(message.from, origin.clone());
+        }
+        self.step(Input::Message(message));
+    }
+
+    pub(crate) fn on_timer(&mut self) {
+        self.alarm = None;
+        self.step(Input::Timer);
+    }
+
+    pub(crate) fn on_applied(&mut self, index: LogIndex) {
+        self.step(Input::Applied(index));
+    }
+
+    pub(crate) fn on_failure(&mut self) {
+        self.step(Input::StorageFailed);
+    }
+
+    pub(crate) fn on_read_index(&mut self, caller: Caller) {
+        self.read(Read::Index(caller));
+    }
+
+    pub(crate) fn on_query(&mut self, query: Bytes, caller: Caller) {
+        self.read(Read::Query(query, caller));
+    }
+
+    fn read(&mut self, read: Read) {
+        let id = ReadId(self.next_request());
+        self.reads.insert(id, read);
+        self.step(Input::Read(id));
+    }
+
+    /// Takes a member in; asking again for one that is in already is answered the same.
+    pub(crate) fn on_join(&mut self, join: Join, cluster: crate::contact::ClusterId, caller: Caller) {
+        let joined = Response::Joined { group: self.group, cluster };
+        if self.raft.role() == RoleKind::Leader && self.raft.log().membership().contains(join.member) {
+            return self.waiting.for_commit(self.raft.log().membership_index(), caller, joined);
+        }
+        let promotion = match (join.learner, join.replaces) {
+            (true, _) => Promotion::Never,
+            (false, Some(old)) => Promotion::Replacing(old),
+            (false, None) => Promotion::WhenCaughtUp,
+        };
+        let change = Change::AddLearner { id: join.member, contact: join.contact.to_bytes(), promotion };
+        self.propose(Proposal::Membership(change), caller, joined);
+    }
+
+    pub(crate) fn on_propose(&mut self, proposal: Proposal, caller: Caller) {
+        self.propose(proposal, caller, Response::Done);
+    }
+
+    fn propose(&mut self, proposal: Proposal, caller: Caller, response: Response) {
+        let id = RequestId(self.next_request());
+        self.requests.insert(id, Request::Change(caller, response));
+        self.step(Input::Propose { id, proposal });
+    }
+
+    /// A piece of a value. A whole one is checked elsewhere before the core hears of it.
+    pub(crate) fn on_chunk(&mut self, chunk: Chunk, host: &Arc<Host>) {
+        match snapshots::Arriving::add(&mut self.arriving, chunk) {
+            Some(whole) => snapshots::check(whole, self.group, self.machine.clone(), host.clone()),
+            None => {}
+        }
+    }
+
+    pub(crate) fn on_snapshot_decoded(&mut self, message: Message, state: Box<dyn Any + Send>) {
+        self.arrived = Some(state);
+        self.step(Input::Message(message));
+    }
+
+    pub(crate) fn on_snapshot_sent(&mut self, to: MemberId, last_included: Option<LogIndex>) {
+        match last_included {
+            Some(last_included) => self.step(Input::SnapshotSent { to, last_included }),
+            None => self.step(Input::SnapshotFailed { to }),
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.raft.step(timers::now(), input);
+    }
+
+    fn next_request(&mut self) -> u64 {
+        self.last_request += 1;
+        self.last_request
+    }
+
+    // ---- what has to be done ----
+
+    /// Performs all that the core wants, until it wants nothing.
+    pub(crate) fn settle(&mut self, host: &Arc<Host>) {
+        self.propose_queue();
+        let mut ready = mem::take(&mut self.ready);
+        loop {
+            self.raft.take_ready(&mut ready);
+            if ready.is_empty() {
+                break;
+            }
+            self.perform(&mut ready, host);
+        }
+        self.ready = ready;
+        self.publish();
+    }
+
+    /// Everything that was queued goes into as few entries as their size allows.
+    fn propose_queue(&mut self) {
+        let mut queue = mem::take(&mut self.queue).into_iter().peekable();
+        while queue.peek().is_some() {
+            let (mut envelopes, mut callers, mut bytes) = (Vec::new(), Vec::new(), 0);
+            while let Some((envelope, caller)) = queue.next_if(|_| bytes < ENTRY_BYTES) {
+                bytes += envelope.command.len();
+                envelopes.push(envelope);
+                callers.push(caller);
+            }
+            let batch = Batch { elapsed: self.stamp(), seed: timers::seed(), envelopes };
+            let id = RequestId(self.next_request());
+            self.requests.insert(id, Request::Commands(callers));
+            self.step(Input::Propose { id, proposal: Proposal::Commands(batch.encode()) });
+        }
+    }
+
+    /// How long since the last stamp of this leadership.
+    fn stamp(&mut self) -> std::time::Duration {
+        let now = timers::now();
+        let last = self.stamped.replace(now);
+        last.map_or(std::time::Duration::ZERO, |last| now.since(last))
+    }
+
+    fn perform(&mut self, ready: &mut Ready, host: &Arc<Host>) {
+        for notice in ready.notices.drain(..) {
+            self.on_notice(notice);
+        }
+        if let Some(write) = ready.write.take() {
+            self.write(write);
+        }
+        for message in ready.messages.drain(..) {
+            self.send(message, host);
+        }
+        for to in ready.snapshots.drain(..) {
+            self.send_snapshot(to, host);
+        }
+        for entry in ready.committed.drain(..) {
+            self.waiting.committed(entry.id.index);
+            let callers = self.waiting.take(entry.id);
+            self.machine.clone().submit(Work::Apply(entry, callers));
+        }
+        for answer in ready.answers.drain(..) {
+            self.on_answer(answer);
+        }
+        for read in ready.reads.drain(..) {
+            self.on_read_answer(read);
+        }
+        if let Some(timer) = ready.timer.take() {
+            self.alarm = Some(timers::draw(timer));
+        }
+    }
+
+    /// In memory everything is as durable as it will ever be at once.
+    fn write(&mut self, write: Write) {
+        if write.snapshot.is_some()
+            && let Some(state) = self.arrived.take()
+        {
+            self.machine.clone().submit(Work::Install(state));
+        }
+        self.step(Input::Persisted(write.no));
+    }
+
+    fn on_notice(&mut self, notice: Notice) {
+        tracing::debug!(group = %self.name, member = %self.id(), ?notice);
+        match notice {
+            Notice::SteppedDown { .. } => {
+                self.waiting.abandon();
+                self.stamped = None;
+            }
+            Notice::BecameLeader { .. } => self.stamped = None,
+            Notice::MembershipInForce { .. } | Notice::SnapshotInstalled { .. } => self.contacts.clear(),
+            Notice::SnapshotIgnored { .. } => self.arrived = None,
+            Notice::Removed => self.removed = true,
+            Notice::Violation { from, what } => {
+                tracing::warn!(group = %self.name, %from, ?what, "a member's message was dropped");
+            }
+            Notice::Halted { why } => tracing::error!(group = %self.name, member = %self.id(), ?why, "member halted"),
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, message: Message, host: &Host) {
+        let to = message.to;
+        let packet = Packet::Raft { group: self.group, message };
+        match self.contact_of(to) {
+            Some(contact) => host.network.send(contact, packet),
+            None => {
+                if let Some(origin) = self.strangers.get(&to) {
+                    (origin.reply)(packet);
+                }
+            }
+        }
+    }
+
+    fn contact_of(&mut self, id: MemberId) -> Option<&Contact> {
+        if self.contacts.is_empty() {
+            self.contacts = contacts_of(self.raft.log().membership());
+            self.strangers.retain(|stranger, _| !self.contacts.contains_key(stranger));
+        }
+        self.contacts.get(&id)
+    }
+
+    fn send_snapshot(&mut self, to: MemberId, host: &Arc<Host>) {
+        let Some(contact) = self.contact_of(to).cloned() else {
+            return self.step(Input::SnapshotFailed { to });
+        };
+        let route = snapshots::Route { group: self.group, from: self.id(), to, term: self.raft.term(), contact };
+        snapshots::send(route, self.machine.clone(), host.clone());
+    }
+
+    fn on_answer(&mut self, Answer { id, result }: Answer) {
+        match (self.requests.remove(&id), result) {
+            (Some(Request::Commands(callers)), Ok(entry)) => self.waiting.for_commands(entry, callers),
+            (Some(Request::Commands(callers)), Err(refusal)) => {
+                let why = self.refused(refusal);
+                callers.into_iter().for_each(|caller| caller.refuse(why.clone()));
+            }
+            (Some(Request::Change(caller, response)), Ok(EntryId { index, .. })) => {
+                self.waiting.for_commit(index, caller, response);
+            }
+            (Some(Request::Change(caller, _)), Err(refusal)) => caller.refuse(self.refused(refusal)),
+            (None, _) => {}
+        }
+    }
+
+    fn on_read_answer(&mut self, ReadAnswer { id, result }: ReadAnswer) {
+        match (self.reads.remove(&id), result) {
+            (Some(Read::Index(caller)), Ok(index)) => caller.answer(Response::ReadIndex(index)),
+            (Some(Read::Query(query, caller)), Ok(index)) => self.machine.clone().query(index, query, caller),
+            (Some(Read::Index(caller) | Read::Query(_, caller)), Err(refusal)) => caller.refuse(self.refused(refusal)),
+            (None, _) => {}
+        }
+    }
+
+    fn refused(&mut self, refusal: Refusal) -> Refused {
+        match refusal {
+            Refusal::NotLeader(leader) => {
+                Refused::NotLeader { leader: leader.and_then(|id| self.contact_of(id).cloned()) }
+            }
+            Refusal::Transferring => Refused::NotLeader { leader: None },
+            Refusal::Busy => Refused::Busy,
+            Refusal::Halted => Refused::Stopped,
+            other => {
+                let retry = matches!(other, Refusal::ChangeInProgress | Refusal::NothingCommittedInTerm);
+                Refused::Membership { why: format!("{other:?}"), retry }
+            }
+        }
+    }
+
+    // ---- what others may know ----
+
+    fn publish(&mut self) {
+        let me = self.id();
+        let role = self.raft.role();
+        let leader = self.raft.leader().filter(|leader| *leader != me);
+        let leader = leader.and_then(|leader| self.contact_of(leader).cloned());
+        let membership = self.raft.log().membership();
+        let ended = match (self.removed, self.raft.is_halted()) {
+            (true, _) => Some(Ended::Removed),
+            (_, true) => Some(Ended::Halted),
+            _ => None,
+        };
+        let view = View {
+            role,
+            term: self.raft.term(),
+            leader,
+            voter: membership.is_voter(me),
+            settled: self.raft.log().membership_index() <= self.raft.commit() && !membership.is_joint(),
+            ended,
+        };
+        self.view.send_if_modified(|old| mem::replace(old, view.clone()) != view);
+    }
+
+    /// Tells handles that there is no more member.
+    pub(crate) fn end(&mut self, why: Ended) {
+        self.machine.stop();
+        self.view.send_modify(|view| view.ended = view.ended.or(Some(why)));
+    }
+
+    pub(crate) fn report(&self) -> StatusReport {
+        let status = self.raft.status();
+        let role = match status.role {
+            RoleKind::Follower => "follower",
+            RoleKind::PreCandidate => "pre-candidate",
+            RoleKind::Candidate => "candidate",
+            RoleKind::Leader => "leader",
+        };
+        let follower = |id| status.followers.iter().find(|follower| follower.id == id);
+        let members = status.membership.members().iter().map(|(id, member)| MemberReport {
+            id: *id,
+            contact: Contact::from_bytes(&member.contact).unwrap_or_else(|| Contact::anyone_at("")),
+            voter: member.seat.votes(),
+            matched: follower(*id).map(|follower| follower.matched),
+            silent_for_ms: follower(*id).map(|follower| follower.silent_for.as_millis() as u64),
+        });
+        StatusReport {
+            group: self.group,
+            member: status.id,
+            role: role.to_owned(),
+            term: status.term,
+            leader: status.leader,
+            commit: status.commit,
+            applied: self.machine.applied(),
+            last: status.last.index,
+            members: members.collect(),
+        }
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.raft.role() == RoleKind::Leader
+    }
+}
+
+fn contacts_of(membership: &Membership) -> BTreeMap<MemberId, Contact> {
+    membership
+        .members()
+        .iter()
+        .filter_map(|(id, member)| Some((*id, Contact::from_bytes(&member.contact)?)))
+        .collect()
+}

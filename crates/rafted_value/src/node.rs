@@ -1,0 +1,186 @@
+//! A node: one process's share of any number of groups.
+
+use crate::contact::{ClusterId, NodeId};
+use crate::error::StartError;
+use crate::group::Group;
+use crate::host::Host;
+use crate::mailbox::{Event, Mailbox};
+use crate::member::View;
+use crate::open::GroupBuilder;
+use crate::requests::Requests;
+use crate::shard::Shard;
+use crate::timers;
+use crate::transport::loopback::Loopback;
+use crate::transport::{Local, Transport};
+use crate::value::Value;
+use rafted_value_core::MemberId;
+use std::any::Any;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{oneshot, watch};
+
+/// One process's share of any number of groups.
+///
+/// A node has a thread of its own for consensus, connections and timers, so that whatever its process does, a leader
+/// stays a leader; commands and snapshots run on further threads, only while there is work.
+///
+/// Handles are cheap to clone. The node stops when [`Node::stop`] is called or when the last handle, its groups'
+/// included, is dropped; everybody who waits for it is answered then.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use rafted_value::{InsecureTcp, Node};
+/// let node = Node::builder().transport(InsecureTcp::listen("127.0.0.1:0")).start().await?;
+/// println!("others reach it at {}", node.address());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) host: Arc<Host>,
+    /// Groups that have a member here. Held while one is being opened, so that two cannot take the same name.
+    pub(crate) hosted: tokio::sync::Mutex<HashMap<String, Hosted>>,
+    ended: watch::Receiver<()>,
+}
+
+/// What it takes to make another handle to a group.
+#[derive(Clone)]
+pub(crate) struct Hosted {
+    pub(crate) member: crate::contact::MemberOf,
+    pub(crate) value: &'static str,
+    /// An `Arc<Applier<V>>`.
+    pub(crate) applier: Arc<dyn Any + Send + Sync>,
+    pub(crate) view: watch::Receiver<View>,
+}
+
+/// Says how a node shall be; see [`Node::builder`].
+#[derive(Default)]
+pub struct NodeBuilder {
+    transport: Option<Box<dyn Transport>>,
+}
+
+impl NodeBuilder {
+    /// How other nodes are reached. Without one, the node is alone.
+    pub fn transport(mut self, transport: impl Transport) -> NodeBuilder {
+        self.transport = Some(Box::new(transport));
+        self
+    }
+
+    /// Starts the node.
+    ///
+    /// # Errors
+    ///
+    /// If the transport cannot start, as when its port is in use, or the process can have no more threads.
+    pub async fn start(self) -> Result<Node, StartError> {
+        let transport = self.transport.unwrap_or_else(|| Box::new(Loopback::new().at("alone")));
+        let (started, host) = oneshot::channel();
+        let (alive, ended) = watch::channel(());
+        std::thread::Builder::new()
+            .name("rafted-node".to_owned())
+            .spawn(move || {
+                live(transport, started);
+                drop(alive);
+            })
+            .map_err(StartError::Thread)?;
+        let host = host.await.map_err(|_| StartError::Thread(io::Error::other("the node's thread ended")))??;
+        let hosted = tokio::sync::Mutex::default();
+        Ok(Node { inner: Arc::new(Inner { host, hosted, ended }) })
+    }
+}
+
+/// The life of a node's thread.
+fn live(transport: Box<dyn Transport>, started: oneshot::Sender<Result<Arc<Host>, StartError>>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
+    };
+    runtime.block_on(async {
+        match surroundings(transport).await {
+            Ok(host) => {
+                // If nobody waits any more, the host is dropped with its mailbox and the loop is not begun.
+                if started.send(Ok(host.clone())).is_ok() {
+                    Shard::new(host).run().await;
+                }
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
+    });
+    // User code that is still running is not waited for.
+    runtime.shutdown_background();
+}
+
+async fn surroundings(transport: Box<dyn Transport>) -> Result<Arc<Host>, StartError> {
+    let node = NodeId(timers::identity());
+    let cluster = Arc::new(OnceLock::new());
+    let mailbox = Arc::new(Mailbox::default());
+    let local = Local { node, cluster: cluster.clone() };
+    let network = transport.start(local, mailbox.clone()).await.map_err(StartError::Transport)?;
+    let (requests, runtime) = (Arc::new(Requests::default()), tokio::runtime::Handle::current());
+    Ok(Arc::new(Host { node, cluster, network, mailbox, requests, runtime }))
+}
+
+impl Node {
+    /// Begins to say how a node shall be.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+
+    /// Begins to say which group of values `V` to open.
+    pub fn group<V: Value>(&self) -> GroupBuilder<V> {
+        GroupBuilder::new(self.clone())
+    }
+
+    /// The address at which others reach this node.
+    pub fn address(&self) -> String {
+        self.inner.host.network.address()
+    }
+
+    /// The node's identity: new at every start, as it keeps nothing.
+    pub fn id(&self) -> NodeId {
+        self.inner.host.node
+    }
+
+    /// The cluster it belongs to, once it has bootstrapped or joined a group.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.inner.host.cluster.get().copied()
+    }
+
+    /// The names of the groups that have a member here, in order.
+    pub async fn groups(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.inner.hosted.lock().await.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// Stops the node and waits until it has stopped. Everybody who waits for one of its groups is told. Other members
+    /// notice its silence. Cancellation safe: the node stops all the same.
+    pub async fn stop(&self) {
+        self.inner.host.mailbox.post(Event::Stop);
+        let mut ended = self.inner.ended.clone();
+        // The sender is dropped when the thread ends.
+        while ended.changed().await.is_ok() {}
+    }
+
+    pub(crate) fn handle<V: Value>(&self, name: &str, hosted: &Hosted) -> Option<Group<V>> {
+        let applier = hosted.applier.clone().downcast().ok()?;
+        Some(Group::new(self.clone(), name, hosted.member, applier, hosted.view.clone()))
+    }
+
+    /// Whether `member` is one of this node's.
+    pub(crate) async fn forget(&self, name: &str, member: MemberId) {
+        let mut hosted = self.inner.hosted.lock().await;
+        if hosted.get(name).is_some_and(|hosted| hosted.member.member == member) {
+            hosted.remove(name);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.host.mailbox.post(Event::Stop);
+    }
+}

@@ -1,0 +1,305 @@
+//! How a member begins: it founds a group, or joins one.
+
+use crate::applier::Applier;
+use crate::config::Config;
+use crate::contact::{ClusterId, Contact, GroupId, MemberOf};
+use crate::error::OpenError;
+use crate::group::{Group, TIMEOUT};
+use crate::mailbox::Event;
+use crate::member::{Member, View};
+use crate::node::{Hosted, Node};
+use crate::packet::{Join, MemberReport, Refused, Request, Response, StatusReport};
+use crate::state_machine::StateMachine;
+use crate::timers;
+use crate::value::Value;
+use rafted_value_core::{MemberId, Raft, Restored, RoleKind, Time};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long one address is asked before the next is tried.
+const ATTEMPT: Duration = Duration::from_millis(500);
+
+/// How long to wait before every address is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Says which group to open, and how; see [`Node::group`].
+#[must_use = "nothing is opened before `open`"]
+pub struct GroupBuilder<V: Value> {
+    node: Node,
+    name: String,
+    config: Config,
+    value: Option<V>,
+    bootstrap: bool,
+    addresses: Vec<String>,
+    learner: bool,
+    timeout: Duration,
+}
+
+impl<V: Value> GroupBuilder<V> {
+    pub(crate) fn new(node: Node) -> GroupBuilder<V> {
+        GroupBuilder {
+            node,
+            name: V::NAME.to_owned(),
+            config: Config::default(),
+            value: None,
+            bootstrap: false,
+            addresses: Vec::new(),
+            learner: false,
+            timeout: TIMEOUT * 6,
+        }
+    }
+
+    /// The group's name, for a second group of values of the same type. The default is [`Value::NAME`].
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The settings of the group, if it is founded here. Whoever joins gets the group's.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// What the group begins with, if it is founded here. The default is [`Value::new`].
+    pub fn initial(mut self, value: V) -> Self {
+        self.value = Some(value);
+        self
+    }
+
+    /// Founds the group: once, on its first node. Refused if a node at one of the addresses given to
+    /// [`join`](GroupBuilder::join) hosts a group of that name already.
+    pub fn bootstrap(mut self) -> Self {
+        self.bootstrap = true;
+        self
+    }
+
+    /// Joins the group that nodes at these addresses host; one that answers is enough.
+    pub fn join(mut self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.addresses = addresses.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Joins without ever voting.
+    pub fn as_learner(mut self) -> Self {
+        self.learner = true;
+        self
+    }
+
+    /// How long [`open`](GroupBuilder::open) may take. The default is 30 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Opens the group: returns the group that is open on this node already; else founds it, or joins it.
+    ///
+    /// When it returns, the member leads (founded) or holds the value and votes (joined). A member that joins takes
+    /// the place of an earlier start of a node at the same address, so that dead ones do not pile up.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. After an error this node has no member of the group; if it may have been taken in all the
+    /// same, the group drops it again.
+    pub async fn open(self) -> Result<Group<V>, OpenError> {
+        let node = self.node.clone();
+        let mut hosted = node.inner.hosted.lock().await;
+        if let Some(open) = hosted.get(&self.name)
+            && open.view.borrow().ended.is_none()
+        {
+            let other = OpenError::OtherValue { name: self.name.clone(), value: open.value.to_owned() };
+            return node.handle(&self.name, open).ok_or(other);
+        }
+        let deadline = timers::now().after(self.timeout);
+        let name = self.name.clone();
+        let opened = match (self.bootstrap, self.addresses.is_empty()) {
+            (true, _) => self.found(deadline).await?,
+            (false, false) => self.join_group(deadline).await?,
+            (false, true) => return Err(OpenError::NothingToOpen { name }),
+        };
+        hosted.insert(name.clone(), opened.clone());
+        drop(hosted);
+        node.handle(&name, &opened).ok_or(OpenError::NothingToOpen { name })
+    }
+
+    // ---- founding ----
+
+    async fn found(mut self, deadline: Time) -> Result<Hosted, OpenError> {
+        let core = self.config.to_core();
+        for address in &self.addresses {
+            if let Some(Response::Status(_)) = self.ask_for_status(address, deadline).await {
+                return Err(OpenError::AlreadyExists { name: self.name.clone(), address: address.clone() });
+            }
+        }
+        let host = &self.node.inner.host;
+        host.cluster.get_or_init(|| ClusterId(timers::identity()));
+        let member = MemberOf { group: GroupId(timers::identity()), member: MemberId(timers::identity()) };
+        let restored = Restored::bootstrap(member.member, host.contact().to_bytes(), core);
+        let state = StateMachine::new(self.value.take().unwrap_or_else(V::new), restored.base.clone());
+        let hosted = self.begin(member, restored, state);
+        self.wait_until(&hosted, deadline, |view| view.role == RoleKind::Leader && view.settled).await?;
+        Ok(hosted)
+    }
+
+    // ---- joining ----
+
+    async fn join_group(self, deadline: Time) -> Result<Hosted, OpenError> {
+        let report = self.find_group(deadline).await?;
+        let member = MemberOf { group: report.group, member: MemberId(timers::identity()) };
+        let restored = Restored::joining();
+        let state = StateMachine::new(V::new(), restored.base.clone());
+        let hosted = self.begin(member, restored, state);
+        let joined = async {
+            self.ask_to_join(member, report, deadline).await?;
+            let learner = self.learner;
+            self.wait_until(&hosted, deadline, |view| view.settled && (view.voter || (learner && view.member))).await
+        };
+        match joined.await {
+            Ok(()) => Ok(hosted),
+            Err(error) => {
+                // Silent from here on: the group drops a learner that says nothing.
+                let (done, _) = tokio::sync::oneshot::channel();
+                self.node.inner.host.mailbox.post(Event::Close { group: member.group, done });
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks every address, over and over, until one knows the group.
+    async fn find_group(&self, deadline: Time) -> Result<StatusReport, OpenError> {
+        let mut last = None;
+        while timers::now() < deadline {
+            for address in &self.addresses {
+                match self.ask_for_status(address, deadline).await {
+                    Some(Response::Status(report)) => return Ok(*report),
+                    Some(Response::Refused(why)) => last = Some((address.clone(), why)),
+                    _ => {}
+                }
+            }
+            self.sleep(PAUSE).await;
+        }
+        Err(OpenError::not_found(&self.name, &self.addresses, last))
+    }
+
+    async fn ask_for_status(&self, address: &str, deadline: Time) -> Option<Response> {
+        let request = Request::Status { group: self.name.clone() };
+        self.ask(&Contact::anyone_at(address), request, deadline).await
+    }
+
+    async fn ask(&self, to: &Contact, request: Request, deadline: Time) -> Option<Response> {
+        let host = &self.node.inner.host;
+        let limit = ATTEMPT.min(deadline.since(timers::now()));
+        let timeout = {
+            let _node = host.runtime.enter();
+            tokio::time::timeout(limit, host.requests.send(&*host.network, to, request))
+        };
+        timeout.await.ok()
+    }
+
+    /// Asks to be taken in, following the leader, until that is committed.
+    async fn ask_to_join(&self, member: MemberOf, report: StatusReport, deadline: Time) -> Result<(), OpenError> {
+        let host = &self.node.inner.host;
+        let contact = host.contact();
+        let mut replaces = earlier_start(&report.members, &contact.address);
+        let mut targets: VecDeque<Contact> = leader_first(&report);
+        targets.extend(self.addresses.iter().map(Contact::anyone_at));
+        let mut last = None;
+        while timers::now() < deadline {
+            let Some(target) = targets.front().cloned() else { break };
+            let request = Request::Join(Join {
+                group: self.name.clone(),
+                value: V::NAME.to_owned(),
+                member: member.member,
+                contact: contact.clone(),
+                replaces,
+                learner: self.learner,
+            });
+            match self.ask(&target, request, deadline).await {
+                Some(Response::Joined { cluster, .. }) => {
+                    host.cluster.get_or_init(|| cluster);
+                    return Ok(());
+                }
+                Some(Response::Refused(Refused::NotLeader { leader: Some(leader) })) if leader != target => {
+                    targets.retain(|known| *known != leader);
+                    targets.push_front(leader);
+                    continue;
+                }
+                Some(Response::Refused(Refused::OtherValue { value })) => {
+                    return Err(OpenError::OtherValue { name: self.name.clone(), value });
+                }
+                Some(Response::Refused(why @ Refused::Membership { retry: false, .. })) => {
+                    // The earlier start may have been removed, or lead, since the report.
+                    last = Some((target.address.clone(), why));
+                    if let Some(Response::Status(fresh)) = self.ask_for_status(&target.address, deadline).await {
+                        replaces = earlier_start(&fresh.members, &contact.address);
+                    }
+                }
+                Some(Response::Refused(why)) => last = Some((target.address.clone(), why)),
+                _ => {}
+            }
+            targets.rotate_left(1);
+            self.sleep(PAUSE).await;
+        }
+        Err(OpenError::not_found(&self.name, &self.addresses, last))
+    }
+
+    // ---- both ----
+
+    fn begin(&self, member: MemberOf, restored: Restored, state: StateMachine<V>) -> Hosted {
+        let host = &self.node.inner.host;
+        let raft = Raft::new(member.member, timers::now(), restored);
+        let applier = Applier::new(state, (member.group, member.member), host.mailbox.clone(), host.runtime.clone());
+        let what = (member.group, self.name.clone(), V::NAME);
+        let (it, view) = Member::new(raft, what, applier.clone());
+        host.mailbox.post(Event::Open(Box::new(it)));
+        Hosted { member, value: V::NAME, applier, view }
+    }
+
+    async fn wait_until(
+        &self,
+        hosted: &Hosted,
+        deadline: Time,
+        reached: impl Fn(&View) -> bool,
+    ) -> Result<(), OpenError> {
+        let mut view: watch::Receiver<View> = hosted.view.clone();
+        let wait = view.wait_for(|view| view.ended.is_some() || reached(view));
+        let timeout = {
+            let _node = self.node.inner.host.runtime.enter();
+            tokio::time::timeout(deadline.since(timers::now()), wait)
+        };
+        match timeout.await {
+            Ok(Ok(view)) if view.ended.is_none() => Ok(()),
+            Ok(_) => Err(OpenError::Stopped { name: self.name.clone() }),
+            Err(_) => Err(OpenError::not_found(&self.name, &self.addresses, None)),
+        }
+    }
+
+    async fn sleep(&self, about: Duration) {
+        let sleep = {
+            let _node = self.node.inner.host.runtime.enter();
+            tokio::time::sleep(timers::jittered(about))
+        };
+        sleep.await;
+    }
+}
+
+/// The member that an earlier start of the node at `address` left behind: one that never came to vote, else a voter.
+fn earlier_start(members: &[MemberReport], address: &str) -> Option<MemberId> {
+    let mut left = members.iter().filter(|member| member.contact.address == address);
+    let first = left.next()?;
+    let learner = left.chain([first]).find(|member| !member.voter);
+    Some(learner.unwrap_or(first).id)
+}
+
+fn leader_first(report: &StatusReport) -> VecDeque<Contact> {
+    let mut contacts = VecDeque::new();
+    for member in &report.members {
+        match report.leader == Some(member.id) {
+            true => contacts.push_front(member.contact.clone()),
+            false => contacts.push_back(member.contact.clone()),
+        }
+    }
+    contacts
+}

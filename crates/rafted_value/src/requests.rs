@@ -1,0 +1,62 @@
+//! Requests to other nodes, and their responses.
+
+use crate::contact::Contact;
+use crate::packet::{Packet, Refused, Request, Response};
+use crate::transport::Network;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Requests that were sent and not answered.
+#[derive(Default)]
+pub(crate) struct Requests {
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    last: u64,
+    waiting: HashMap<u64, oneshot::Sender<Response>>,
+}
+
+impl Requests {
+    /// Sends a request and waits for the response. Cancellation safe: a response that comes later is dropped.
+    pub(crate) async fn send(self: &Arc<Self>, network: &dyn Network, to: &Contact, request: Request) -> Response {
+        let (ticket, receiver) = self.ticket();
+        network.send(to, Packet::Request { number: ticket.number, request });
+        receiver.await.unwrap_or(Response::Refused(Refused::OutcomeUnknown))
+    }
+
+    fn ticket(self: &Arc<Self>) -> (Ticket, oneshot::Receiver<Response>) {
+        let (sender, receiver) = oneshot::channel();
+        let mut table = self.table();
+        table.last += 1;
+        let number = table.last;
+        table.waiting.insert(number, sender);
+        (Ticket { requests: self.clone(), number }, receiver)
+    }
+
+    pub(crate) fn answered(&self, number: u64, response: Response) {
+        let waiting = self.table().waiting.remove(&number);
+        if let Some(sender) = waiting {
+            // A caller that is gone needs no answer.
+            let _ = sender.send(response);
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the table, given back when its caller is gone.
+struct Ticket {
+    requests: Arc<Requests>,
+    number: u64,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.requests.table().waiting.remove(&self.number);
+    }
+}

@@ -1,0 +1,207 @@
+//! The only loop: takes what was posted, steps the members concerned, performs what they want. Nothing in it waits.
+
+use crate::contact::{ClusterId, GroupId};
+use crate::host::Host;
+use crate::mailbox::Event;
+use crate::member::{Ended, Member};
+use crate::packet::{Packet, Refused, Request, Response};
+use crate::timers::{self, Alarms};
+use crate::transport::Origin;
+use crate::waiting::Caller;
+use rafted_value_core::{Change, MemberId, Proposal};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// The members of a node and their alarms.
+pub(crate) struct Shard {
+    host: Arc<Host>,
+    members: HashMap<GroupId, Member>,
+    names: HashMap<String, GroupId>,
+    alarms: Alarms,
+    /// Members that something happened to in this turn.
+    touched: BTreeSet<GroupId>,
+    stopping: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(host: Arc<Host>) -> Shard {
+        Shard {
+            host,
+            members: HashMap::new(),
+            names: HashMap::new(),
+            alarms: Alarms::default(),
+            touched: BTreeSet::new(),
+            stopping: false,
+        }
+    }
+
+    /// Until [`Event::Stop`].
+    pub(crate) async fn run(mut self) {
+        let mailbox = self.host.mailbox.clone();
+        let mut events = Vec::new();
+        while !self.stopping {
+            match self.alarms.wait(timers::now()) {
+                Some(wait) => {
+                    // Whichever comes first; what has come is looked at either way.
+                    let _ = tokio::time::timeout(wait, mailbox.posted()).await;
+                }
+                None => mailbox.posted().await,
+            }
+            mailbox.take(&mut events);
+            self.turn(&mut events);
+        }
+        for member in self.members.values_mut() {
+            member.end(Ended::Stopped);
+        }
+    }
+
+    fn turn(&mut self, events: &mut Vec<Event>) {
+        for event in events.drain(..) {
+            self.on_event(event);
+        }
+        let now = timers::now();
+        while let Some(group) = self.alarms.due(now) {
+            self.on_alarm(group);
+        }
+        while let Some(group) = self.touched.pop_first() {
+            self.settle(group);
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Packet(origin, packet) => self.on_packet(origin, packet),
+            Event::Command { group, envelope, caller } => match self.touch(group) {
+                Some(member) => member.on_command(envelope, caller),
+                None => caller.refuse(Refused::NoSuchGroup),
+            },
+            Event::Read { group, caller } => match self.touch(group) {
+                Some(member) => member.on_read_index(caller),
+                None => caller.refuse(Refused::NoSuchGroup),
+            },
+            Event::Propose { group, proposal, caller } => match self.touch(group) {
+                Some(member) => member.on_propose(proposal, caller),
+                None => caller.refuse(Refused::NoSuchGroup),
+            },
+            Event::Status { group, caller } => match self.members.get(&group) {
+                Some(member) => caller.answer(Response::Status(Box::new(member.report()))),
+                None => caller.refuse(Refused::NoSuchGroup),
+            },
+            Event::Open(member) => self.open(*member),
+            Event::Close { group, done } => {
+                self.close(group, Ended::Stopped);
+                // Whoever asked may be gone.
+                let _ = done.send(());
+            }
+            Event::Applied { group, member, index } => self.with(group, member, |it| it.on_applied(index)),
+            Event::Failed { group, member } => self.with(group, member, Member::on_failure),
+            Event::SnapshotSent { group, member, to, last_included } => {
+                self.with(group, member, |it| it.on_snapshot_sent(to, last_included));
+            }
+            Event::SnapshotDecoded { group, message, state } => {
+                self.with(group, message.to, |it| it.on_snapshot_decoded(message, state));
+            }
+            Event::Stop => self.stopping = true,
+        }
+    }
+
+    fn on_packet(&mut self, origin: Origin, packet: Packet) {
+        match packet {
+            Packet::Raft { group, message } => {
+                self.with(group, message.to, |it| it.on_message(&origin, message));
+            }
+            Packet::Chunk(chunk) => {
+                let host = self.host.clone();
+                self.with(chunk.group, chunk.to, |it| it.on_chunk(chunk, &host));
+            }
+            Packet::Request { number, request } => self.on_request(request, Caller::there(origin, number)),
+            Packet::Response { number, response } => self.host.requests.answered(number, response),
+        }
+    }
+
+    /// What comes from elsewhere names groups by name, and its idea of the value's type.
+    fn on_request(&mut self, request: Request, caller: Caller) {
+        let (Request::Command { group, .. }
+        | Request::Query { group, .. }
+        | Request::ReadIndex { group }
+        | Request::Status { group }
+        | Request::Remove { group, .. }
+        | Request::Join(crate::packet::Join { group, .. })) = &request;
+        let Some(group) = self.names.get(group).copied() else { return caller.refuse(Refused::NoSuchGroup) };
+        let cluster = self.host.cluster.get().copied().unwrap_or(ClusterId(0));
+        let Some(member) = self.touch(group) else { return caller.refuse(Refused::NoSuchGroup) };
+        let value = match &request {
+            Request::Command { value, .. } | Request::Query { value, .. } => Some(value),
+            Request::Join(join) => Some(&join.value),
+            _ => None,
+        };
+        if value.is_some_and(|value| value != member.value) {
+            return caller.refuse(Refused::OtherValue { value: member.value.to_owned() });
+        }
+        match request {
+            Request::Command { envelope, .. } => member.on_command(envelope, caller),
+            Request::Query { query, .. } => member.on_query(query, caller),
+            Request::ReadIndex { .. } => member.on_read_index(caller),
+            Request::Status { .. } => caller.answer(Response::Status(Box::new(member.report()))),
+            Request::Join(join) => member.on_join(join, cluster, caller),
+            Request::Remove { member: gone, .. } => {
+                member.on_propose(Proposal::Membership(Change::Remove(gone)), caller);
+            }
+        }
+    }
+
+    fn open(&mut self, member: Member) {
+        let group = member.group;
+        self.names.insert(member.name.clone(), group);
+        self.members.insert(group, member);
+        self.touched.insert(group);
+    }
+
+    fn close(&mut self, group: GroupId, why: Ended) {
+        if let Some(mut member) = self.members.remove(&group) {
+            self.names.remove(&member.name);
+            member.end(why);
+        }
+    }
+
+    fn touch(&mut self, group: GroupId) -> Option<&mut Member> {
+        let member = self.members.get_mut(&group)?;
+        self.touched.insert(group);
+        Some(member)
+    }
+
+    /// Only for this very member: what was meant for an earlier incarnation is dropped.
+    fn with(&mut self, group: GroupId, id: MemberId, act: impl FnOnce(&mut Member)) {
+        if self.members.get(&group).is_some_and(|member| member.id() == id) {
+            self.touch(group).into_iter().for_each(act);
+        }
+    }
+
+    fn on_alarm(&mut self, group: GroupId) {
+        let now = timers::now();
+        let Some(member) = self.members.get_mut(&group) else { return };
+        match member.alarm {
+            Some(at) if at <= now => {
+                member.on_timer();
+                self.touched.insert(group);
+            }
+            // It was moved to later meanwhile.
+            Some(at) => self.alarms.set(at, group),
+            None => {}
+        }
+    }
+
+    fn settle(&mut self, group: GroupId) {
+        let Some(member) = self.members.get_mut(&group) else { return };
+        let before = member.alarm;
+        member.settle(&self.host);
+        if member.removed {
+            return self.close(group, Ended::Removed);
+        }
+        if let Some(at) = member.alarm
+            && before.is_none_or(|before| at < before)
+        {
+            self.alarms.set(at, group);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The only file that reads a clock or random numbers.
+
+use crate::contact::GroupId;
+use rafted_value_core::{Time, Timer};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+/// Now, on a clock that goes on while the machine is suspended: a lease that ran out meanwhile must be seen to.
+#[cfg(target_os = "linux")]
+pub(crate) fn now() -> Time {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Time(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+}
+
+/// Now, on the steady clock of the standard library, counted from the first call.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn now() -> Time {
+    static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    Time(ORIGIN.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64)
+}
+
+/// An instant drawn from the range.
+pub(crate) fn draw(timer: Timer) -> Time {
+    Time(fastrand::u64(timer.earliest.0..=timer.latest.0.max(timer.earliest.0)))
+}
+
+/// A little more or less than `about`: what many do at once spreads out.
+pub(crate) fn jittered(about: Duration) -> Duration {
+    about.mul_f64(0.5 + fastrand::f64())
+}
+
+/// An identity that nobody else has.
+pub(crate) fn identity() -> u128 {
+    // Zero stands for "none" on the wire.
+    fastrand::u128(1..)
+}
+
+/// A seed for the commands of one batch.
+pub(crate) fn seed() -> u64 {
+    fastrand::u64(..)
+}
+
+/// The alarms of all members of a shard. A member that moves its alarm later leaves the earlier one in place: it is
+/// looked at again when it goes off, so that a busy follower costs one comparison per message.
+#[derive(Default)]
+pub(crate) struct Alarms {
+    heap: BinaryHeap<Reverse<(Time, GroupId)>>,
+}
+
+impl Alarms {
+    pub(crate) fn set(&mut self, at: Time, group: GroupId) {
+        self.heap.push(Reverse((at, group)));
+    }
+
+    /// How long until the next alarm.
+    pub(crate) fn wait(&self, now: Time) -> Option<Duration> {
+        self.heap.peek().map(|Reverse((at, _))| at.since(now))
+    }
+
+    /// The next alarm that has gone off.
+    pub(crate) fn due(&mut self, now: Time) -> Option<GroupId> {
+        match self.heap.peek() {
+            Some(Reverse((at, _))) if *at <= now => self.heap.pop().map(|Reverse((_, group))| group),
+            _ => None,
+        }
+    }
+}
