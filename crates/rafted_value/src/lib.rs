@@ -3,13 +3,16 @@
 #![deny(missing_docs)]
 
 mod batch;
+mod config;
 mod contact;
 mod context;
 mod packet;
 mod sessions;
+mod state_machine;
 mod transport;
 mod value;
 
+pub use config::{Config, ConfigBuilder, InvalidConfig, OnPanic};
 pub use context::Context;
 pub use rafted_value_core::{LogIndex, Term};
 pub use value::Value;

@@ -22,8 +22,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// # Panics in user code
 ///
 /// A panic in `command` is caught, on every member alike; the caller gets its message as an error, and so does a
-/// retry of the same command. What becomes of the value is `OnPanic` in the group's
-/// `Config`: as it is by default, the value stays what the panic left, which for code that checks
+/// retry of the same command. What becomes of the value is [`OnPanic`](crate::OnPanic) in the group's
+/// [`Config`](crate::Config): as it is by default, the value stays what the panic left, which for code that checks
 /// before it changes is the value before. A panic in `query` is an error to its caller and nothing else. None of
 /// this works with `panic = "abort"`, and a stack overflow or running out of memory is not a panic.
 ///
@@ -177,7 +177,7 @@ fn wrong(error: impl ToString) -> CodecError {
 
 /// Runs user code; a panic becomes an error.
 ///
-/// What the code was changing is left as it is: whether to go on with it is `OnPanic`'s matter.
+/// What the code was changing is left as it is: whether to go on with it is [`OnPanic`](crate::OnPanic)'s matter.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
         let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn long_messages_are_cut_between_characters() {
         let message = "x".to_owned() + &"é".repeat(MESSAGE_LIMIT);
-        let Err(Panicked(cut)) = guarded(|| panic!("{message}")) else { unreachable!() };
+        let Panicked(cut) = guarded(|| -> () { panic!("{message}") }).unwrap_err();
         assert_eq!(cut.len(), MESSAGE_LIMIT - 1);
         assert!(message.starts_with(&cut));
     }
