@@ -6,6 +6,7 @@ mod batch;
 mod config;
 mod contact;
 mod context;
+mod error;
 mod packet;
 mod sessions;
 mod state_machine;
@@ -14,5 +15,6 @@ mod value;
 
 pub use config::{Config, ConfigBuilder, InvalidConfig, OnPanic};
 pub use context::Context;
+pub use error::{ChangeError, CommandError, Conclusion, OpenError, QueryError};
 pub use rafted_value_core::{LogIndex, Term};
 pub use value::Value;

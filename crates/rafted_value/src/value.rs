@@ -254,7 +254,8 @@ mod tests {
             List(Vec<Nested>),
             Boxed(Box<Nested>),
         }
-        let cases: [(fn(Nested) -> Nested, usize); 2] =
+        type Wrap = fn(Nested) -> Nested;
+        let cases: [(Wrap, usize); 2] =
             [(|inner| Nested::Boxed(Box::new(inner)), 1), (|inner| Nested::List(vec![inner]), 2)];
         for (wrap, levels) in cases {
             let deepest = (0..NESTING_LIMIT / levels).fold(Nested::End, |inner, _| wrap(inner));
