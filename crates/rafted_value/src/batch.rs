@@ -1,0 +1,260 @@
+//! The bytes of one `Payload::Commands`: what waited together stands in one entry.
+//!
+//! ```text
+//! version   1 byte    1
+//! elapsed   varint    milliseconds of replicated time since the batch before
+//! seed      8 bytes   little-endian; every command derives its own, see `Context::seed`
+//! count     varint    how many envelopes follow; a caller is known by its position among them
+//! envelope  1 byte    0 registers a session
+//!           1 byte    1 is a command, followed by
+//!             varint    index of the session
+//!             varint    offset of the session
+//!             varint    number
+//!             varint    lowest unacknowledged number
+//!             varint    length
+//!             bytes     the command, as the user's type encodes itself
+//! ```
+//!
+//! Varints are LEB128, as in protobuf. All members must make the same of the same bytes, for ever, so version 1 is
+//! frozen: whatever is not drawn here is damage to every build that knows version 1. New things come with a new
+//! version, which a build that does not know it must not take for damage: it halts instead of skipping what the
+//! others apply, see [`BatchError::Newer`].
+
+use crate::packet::{Envelope, Session, SessionId};
+use bytes::{Buf, Bytes};
+use prost::encoding::{decode_varint, encode_varint};
+use rafted_value_core::LogIndex;
+use std::fmt;
+
+const VERSION: u8 = 1;
+const REGISTER: u8 = 0;
+const COMMAND: u8 = 1;
+
+/// What one entry carries.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Batch {
+    /// Milliseconds that replicated time advances by.
+    pub(crate) elapsed_ms: u64,
+    /// Random, drawn by the leader.
+    pub(crate) seed: u64,
+    /// The commands, in the order in which they run. The command of a registration is not kept: it has none.
+    pub(crate) envelopes: Vec<Envelope>,
+}
+
+/// Why bytes are not a batch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BatchError {
+    /// Made by a build that knows more: others will apply it, so it is not to be skipped.
+    #[error("a batch of version {0}, this build knows up to {VERSION}")]
+    Newer(u8),
+    /// There never was such a version.
+    #[error("a batch of version 0")]
+    VersionZero,
+    /// The bytes end too early.
+    #[error("a batch ends within its {0}")]
+    Ends(&'static str),
+    /// A number does not fit.
+    #[error("a batch holds {0} too large")]
+    TooLarge(&'static str),
+    /// Neither a registration nor a command.
+    #[error("a batch holds an envelope of kind {0}")]
+    Kind(u8),
+    /// Something follows the last envelope.
+    #[error("a batch has {0} bytes too many at the end")]
+    Trailing(usize),
+}
+
+impl Batch {
+    /// Its bytes.
+    pub(crate) fn encode(&self) -> Bytes {
+        // Room for the fixed part and for an envelope's five varints.
+        let room: usize = 32 + self.envelopes.iter().map(|envelope| 32 + envelope.command.len()).sum::<usize>();
+        let mut bytes = Vec::with_capacity(room);
+        bytes.push(VERSION);
+        encode_varint(self.elapsed_ms, &mut bytes);
+        bytes.extend_from_slice(&self.seed.to_le_bytes());
+        encode_varint(self.envelopes.len() as u64, &mut bytes);
+        for envelope in &self.envelopes {
+            encode_envelope(envelope, &mut bytes);
+        }
+        Bytes::from(bytes)
+    }
+
+    /// Reads a batch; commands are slices of `bytes`.
+    pub(crate) fn decode(mut bytes: Bytes) -> Result<Batch, BatchError> {
+        match byte(&mut bytes, "version")? {
+            VERSION => {}
+            0 => return Err(BatchError::VersionZero),
+            newer => return Err(BatchError::Newer(newer)),
+        }
+        let elapsed_ms = varint(&mut bytes, "elapsed time")?;
+        let seed = bytes.try_get_u64_le().map_err(|_| BatchError::Ends("seed"))?;
+        let count = small(&mut bytes, "count")?;
+        // Each takes a byte at least: a lie about the count costs no memory.
+        if count as usize > bytes.len() {
+            return Err(BatchError::Ends("envelopes"));
+        }
+        let envelopes = (0..count).map(|_| decode_envelope(&mut bytes)).collect::<Result<_, _>>()?;
+        match bytes.len() {
+            0 => Ok(Batch { elapsed_ms, seed, envelopes }),
+            left => Err(BatchError::Trailing(left)),
+        }
+    }
+}
+
+fn encode_envelope(envelope: &Envelope, bytes: &mut Vec<u8>) {
+    match envelope.session {
+        Session::Register => bytes.push(REGISTER),
+        Session::Command { id, number, unacknowledged } => {
+            bytes.push(COMMAND);
+            encode_varint(id.index.0, bytes);
+            encode_varint(u64::from(id.offset), bytes);
+            encode_varint(number, bytes);
+            encode_varint(unacknowledged, bytes);
+            encode_varint(envelope.command.len() as u64, bytes);
+            bytes.extend_from_slice(&envelope.command);
+        }
+    }
+}
+
+fn decode_envelope(bytes: &mut Bytes) -> Result<Envelope, BatchError> {
+    match byte(bytes, "envelopes")? {
+        REGISTER => Ok(Envelope { session: Session::Register, command: Bytes::new() }),
+        COMMAND => {
+            let index = LogIndex(varint(bytes, "session index")?);
+            let offset = small(bytes, "session offset")?;
+            let number = varint(bytes, "command number")?;
+            let unacknowledged = varint(bytes, "unacknowledged number")?;
+            let length = varint(bytes, "command length")?;
+            match usize::try_from(length) {
+                Ok(length) if length <= bytes.len() => Ok(Envelope {
+                    session: Session::Command { id: SessionId { index, offset }, number, unacknowledged },
+                    command: bytes.split_to(length),
+                }),
+                _ => Err(BatchError::Ends("command")),
+            }
+        }
+        kind => Err(BatchError::Kind(kind)),
+    }
+}
+
+fn byte(bytes: &mut Bytes, what: &'static str) -> Result<u8, BatchError> {
+    bytes.try_get_u8().map_err(|_| BatchError::Ends(what))
+}
+
+fn varint(bytes: &mut Bytes, what: &'static str) -> Result<u64, BatchError> {
+    // A varint that never ends within what is left is cut off; one that ends is too large.
+    let ends = bytes.iter().take(10).any(|byte| *byte < 0x80) || bytes.len() >= 10;
+    decode_varint(bytes).map_err(|_| if ends { BatchError::TooLarge(what) } else { BatchError::Ends(what) })
+}
+
+fn small(bytes: &mut Bytes, what: &'static str) -> Result<u32, BatchError> {
+    u32::try_from(varint(bytes, what)?).map_err(|_| BatchError::TooLarge(what))
+}
+
+/// Never prints the bytes of a command: they are the user's.
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length: usize = self.envelopes.iter().map(|envelope| envelope.command.len()).sum();
+        write!(f, "Batch({} envelopes, {length} bytes, {} ms)", self.envelopes.len(), self.elapsed_ms)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A command of a session, for tests.
+    pub(crate) fn command(id: (u64, u32), number: u64, unacknowledged: u64, command: Bytes) -> Envelope {
+        let id = SessionId { index: LogIndex(id.0), offset: id.1 };
+        Envelope { session: Session::Command { id, number, unacknowledged }, command }
+    }
+
+    /// A registration, for tests.
+    pub(crate) fn register() -> Envelope {
+        Envelope { session: Session::Register, command: Bytes::new() }
+    }
+
+    fn example() -> Batch {
+        let envelopes = vec![register(), command((300, 2), 5, 4, Bytes::from_static(b"abc"))];
+        Batch { elapsed_ms: 200, seed: 0x0102_0304_0506_0708, envelopes }
+    }
+
+    const GOLDEN: &[u8] = b"\x01\xc8\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x00\x01\xac\x02\x02\x05\x04\x03abc";
+
+    #[test]
+    fn the_bytes_never_change() {
+        assert_eq!(example().encode(), GOLDEN);
+        assert_eq!(Batch::decode(Bytes::from_static(GOLDEN)), Ok(example()));
+    }
+
+    #[test]
+    fn commands_are_slices_of_what_was_received() {
+        let bytes = example().encode();
+        let batch = Batch::decode(bytes.clone()).unwrap();
+        assert!(bytes.as_ptr_range().contains(&batch.envelopes[1].command.as_ptr()));
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let cases: [(&[u8], &str); 14] = [
+            (b"", "a batch ends within its version"),
+            (b"\x00", "a batch of version 0"),
+            (b"\x02", "a batch of version 2, this build knows up to 1"),
+            (b"\x01", "a batch ends within its elapsed time"),
+            (b"\x01\xff", "a batch ends within its elapsed time"),
+            (b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "a batch holds elapsed time too large"),
+            (b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "a batch holds elapsed time too large"),
+            (b"\x01\x00seven..", "a batch ends within its seed"),
+            (b"\x01\x00eight...", "a batch ends within its count"),
+            (b"\x01\x00eight...\x02\x00", "a batch ends within its envelopes"),
+            (b"\x01\x00eight...\xff\xff\xff\xff\x7f", "a batch holds count too large"),
+            (b"\x01\x00eight...\x01\x07", "a batch holds an envelope of kind 7"),
+            (b"\x01\x00eight...\x01\x01\x01\x00\x01\x01\x04abc", "a batch ends within its command"),
+            (b"\x01\x00eight...\x00\x00", "a batch has 1 bytes too many at the end"),
+        ];
+        for (bytes, message) in cases {
+            let error = Batch::decode(Bytes::from_static(bytes)).unwrap_err();
+            assert_eq!(error.to_string(), message, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn every_proper_prefix_is_an_error() {
+        for length in 0..GOLDEN.len() {
+            assert!(Batch::decode(Bytes::from_static(&GOLDEN[..length])).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn debug_output_holds_no_payload() {
+        assert_eq!(format!("{:?}", example()), "Batch(2 envelopes, 3 bytes, 200 ms)");
+    }
+
+    fn any_envelope() -> impl Strategy<Value = Envelope> {
+        let bytes = prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from);
+        prop_oneof![
+            Just(register()),
+            (any::<(u64, u32)>(), any::<u64>(), any::<u64>(), bytes)
+                .prop_map(|(id, number, unacknowledged, bytes)| command(id, number, unacknowledged, bytes)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(
+            elapsed_ms: u64, seed: u64, envelopes in prop::collection::vec(any_envelope(), 0..20),
+        ) {
+            let batch = Batch { elapsed_ms, seed, envelopes };
+            prop_assert_eq!(Batch::decode(batch.encode()), Ok(batch));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), valid_start: bool) {
+            let mut all = if valid_start { GOLDEN[..11].to_vec() } else { Vec::new() };
+            all.extend(bytes);
+            let _ = Batch::decode(Bytes::from(all));
+        }
+    }
+}

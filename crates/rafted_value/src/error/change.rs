@@ -1,0 +1,156 @@
+//! Why a change of members, of settings or of the leader came to nothing.
+
+use super::at;
+use crate::config::InvalidConfig;
+use crate::contact::Contact;
+use crate::packet::Refused;
+use rafted_value_core::MemberId;
+use std::time::Duration;
+
+/// Why a change of members, of settings or of the leader came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// Not done: the member that was asked does not lead.
+    #[doc(alias = "not_leader")]
+    #[error("the member of group {group:?} that was asked does not lead{}", at(leader))]
+    NotLeader {
+        /// The group.
+        group: String,
+        /// Where the leader is, if it is known.
+        leader: Option<Contact>,
+    },
+    /// Not done: the node that was asked has no member of this group.
+    #[error("the node that was asked has no member of group {group:?}")]
+    NoSuchGroup {
+        /// The group.
+        group: String,
+    },
+    /// Not done: the leader must commit something else first. Worth another try.
+    #[doc(alias = "uncommitted_membership_change")]
+    #[doc(alias = "pending_leader_change")]
+    #[error("another change of group {group:?} is under way")]
+    InProgress {
+        /// The group.
+        group: String,
+    },
+    /// Not done: no such member.
+    #[doc(alias = "not_member")]
+    #[error("group {group:?} has no member {member}")]
+    NotMember {
+        /// The group.
+        group: String,
+        /// The member.
+        member: MemberId,
+    },
+    /// Not done: it is a member already.
+    #[doc(alias = "already_joined")]
+    #[error("{member} is a member of group {group:?} already")]
+    AlreadyMember {
+        /// The group.
+        group: String,
+        /// The member.
+        member: MemberId,
+    },
+    /// Not done: the leader cannot be removed; replace it first.
+    #[doc(alias = "cannot_remove_leader")]
+    #[error("the leader of group {group:?} cannot be removed")]
+    CannotRemoveLeader {
+        /// The group.
+        group: String,
+    },
+    /// Not done: the members that answer would not be a majority.
+    #[doc(alias = "will_break_quorum")]
+    #[error("group {group:?} would be left without a majority of members that answer")]
+    WouldBreakQuorum {
+        /// The group.
+        group: String,
+    },
+    /// Not done: the one that shall lead does not answer.
+    #[doc(alias = "new_leader_unresponsive")]
+    #[error("{member}, which shall lead group {group:?}, does not answer")]
+    Unresponsive {
+        /// The group.
+        group: String,
+        /// The member.
+        member: MemberId,
+    },
+    /// Not done: it leads already.
+    #[doc(alias = "already_leader")]
+    #[error("that member leads group {group:?} already")]
+    AlreadyLeader {
+        /// The group.
+        group: String,
+    },
+    /// Not done: the settings cannot be used.
+    #[error("the config of group {group:?} cannot be used: {invalid}")]
+    InvalidConfig {
+        /// The group.
+        group: String,
+        /// Which field, and what it must be.
+        invalid: InvalidConfig,
+    },
+    /// Not done, for the reason that the leader gives.
+    #[error("group {group:?} refused the change: {why}")]
+    Refused {
+        /// The group.
+        group: String,
+        /// Why.
+        why: String,
+        /// Whether it may succeed later as it is.
+        retry: bool,
+    },
+    /// Not done: too much waits already.
+    #[error("group {group:?} is busy")]
+    Busy {
+        /// The group.
+        group: String,
+    },
+    /// Not done: the member stopped before it took the change.
+    #[error("the member of group {group:?} stopped")]
+    Stopped {
+        /// The group.
+        group: String,
+    },
+    /// Unknown: leadership went while the change waited. The group's status tells.
+    #[error("group {group:?} changed its leader while the change waited: it may be done or not")]
+    OutcomeUnknown {
+        /// The group.
+        group: String,
+    },
+    /// Unknown: no answer came within the deadline. The group's status tells.
+    #[error("group {group:?} did not answer within {waited:?}: the change may be done or not")]
+    Timeout {
+        /// The group.
+        group: String,
+        /// How long the caller waited.
+        waited: Duration,
+    },
+}
+
+impl ChangeError {
+    /// Whether the change may have been made, or not.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, ChangeError::OutcomeUnknown { .. } | ChangeError::Timeout { .. })
+    }
+
+    /// What a member of the group said, as its caller should hear it.
+    pub(crate) fn refused(group: &str, refused: Refused) -> ChangeError {
+        let group = group.to_owned();
+        match refused {
+            Refused::NoSuchGroup => ChangeError::NoSuchGroup { group },
+            Refused::NotLeader { leader } => ChangeError::NotLeader { group, leader },
+            Refused::Busy => ChangeError::Busy { group },
+            Refused::Stopped => ChangeError::Stopped { group },
+            Refused::Membership { why, retry } => ChangeError::Refused { group, why, retry },
+            // No answers to a change: nothing can be concluded from them.
+            Refused::OutcomeUnknown
+            | Refused::OtherValue { .. }
+            | Refused::TooLarge { .. }
+            | Refused::NoSuchSession
+            | Refused::Forgotten
+            | Refused::Panicked { .. }
+            | Refused::Undecodable { .. } => ChangeError::OutcomeUnknown { group },
+        }
+    }
+}

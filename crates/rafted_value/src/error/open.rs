@@ -1,0 +1,91 @@
+//! Why a group could not be opened.
+
+use crate::config::InvalidConfig;
+use std::time::Duration;
+
+/// Why a member of a group could not be opened. Nothing of it is left on this node; what `NoAnswer` left at the
+/// group, a learner at most, the group drops by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A listed address hosts the group already: join it instead of making another one.
+    #[error("group {group:?} exists already, at {address}: join it")]
+    AlreadyExists {
+        /// The group.
+        group: String,
+        /// Where it was found.
+        address: String,
+    },
+    /// There is nothing to open: nothing on disk, no address to join at, and no leave to begin a new group.
+    #[error("group {group:?} is not on this node, and neither `join` nor `bootstrap` says where it is to come from")]
+    NothingToOpen {
+        /// The group.
+        group: String,
+    },
+    /// The group's value is of another type.
+    #[error("the value of group {group:?} is of type {found:?}, not {expected:?}")]
+    OtherValue {
+        /// The group.
+        group: String,
+        /// The name of the type of its value.
+        found: String,
+        /// The name of the type that was to be opened.
+        expected: String,
+    },
+    /// This node belongs to another cluster.
+    #[error("group {group:?} at {address} belongs to another cluster than this node")]
+    OtherCluster {
+        /// The group.
+        group: String,
+        /// Where it was found.
+        address: String,
+    },
+    /// None of the addresses led to a leader of the group within the deadline.
+    #[error("no leader of group {group:?} answered within {waited:?}; asked: {}", asked.join(", "))]
+    NoAnswer {
+        /// The group.
+        group: String,
+        /// How long it was tried.
+        waited: Duration,
+        /// The addresses, and what each said.
+        asked: Vec<String>,
+    },
+    /// The settings cannot be used.
+    #[error("the config of group {group:?} cannot be used: {invalid}")]
+    InvalidConfig {
+        /// The group.
+        group: String,
+        /// Which field, and what it must be.
+        invalid: InvalidConfig,
+    },
+    /// The group's settings name a hook that is not registered on this node.
+    #[error("group {group:?} needs the hook {hook:?}, which is not registered on this node")]
+    NoSuchHook {
+        /// The group.
+        group: String,
+        /// The name of the hook.
+        hook: String,
+    },
+    /// What is on disk cannot be used.
+    #[error("group {group:?} cannot be restored: {why}")]
+    Damaged {
+        /// The group.
+        group: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Storage failed.
+    #[error("storage of group {group:?} failed: {source}")]
+    Storage {
+        /// The group.
+        group: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The node stops.
+    #[error("the node stopped before group {group:?} was open")]
+    Stopped {
+        /// The group.
+        group: String,
+    },
+}

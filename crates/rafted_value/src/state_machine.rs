@@ -1,0 +1,259 @@
+//! A member's value and all that is replicated with it: what committed entries do.
+//!
+//! The same entries give the same state machine on every member; nothing here looks at a clock, a die, or the order
+//! of a hash map. Synchronous and without a runtime, so that it runs wherever it is put.
+//!
+//! User code runs behind [`guarded`], and only here: commands, queries, clones, and what serde calls.
+
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use snapshot::{Frozen, SnapshotError};
+
+use crate::batch::{Batch, BatchError};
+use crate::config::{Config, OnPanic, SettingsError};
+use crate::context::Context;
+use crate::packet::{Envelope, Refused, Response, Session};
+use crate::sessions::{Outcome, Sessions, Ticket};
+use crate::value::{Panicked, Value, decode, discard, encode, guarded};
+use bytes::Bytes;
+use rafted_value_core::{Config as CoreConfig, Entry, EntryId, Membership, Payload, SnapshotMeta};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The value of one member, and what stands around it.
+pub(crate) struct StateMachine<V> {
+    value: V,
+    sessions: Sessions,
+    /// Replicated time: what all batches so far added up to.
+    time_ms: u64,
+    applied: EntryId,
+    membership: Arc<Membership>,
+    core_config: Arc<CoreConfig>,
+    /// The same settings, with ours readable.
+    config: Config,
+    halted: Option<Halted>,
+}
+
+/// What an entry did.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Applied {
+    /// One per command, in their order. If the batch itself cannot be read there is exactly one, which goes to
+    /// every caller of the entry. If the member halted, those at the end may be missing: their outcome is unknown.
+    pub(crate) responses: Vec<Response>,
+    /// If the group must halt on this member: why. The entry does not count as applied, nothing is applied any
+    /// more, and queries and snapshots are refused.
+    pub(crate) halt: Option<Halted>,
+}
+
+/// Why a member applies nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Halted {
+    /// The group's policy is to halt.
+    #[error("command {offset} of entry {entry} panicked: {message}")]
+    Panicked { entry: EntryId, offset: u32, message: String },
+    /// Other members may know what it says; to skip it would make this one's value another one.
+    #[error("entry {entry} holds {error}")]
+    NewerBatch { entry: EntryId, error: BatchError },
+    /// The same.
+    #[error("entry {entry} holds {error}")]
+    Settings { entry: EntryId, error: SettingsError },
+}
+
+impl<V: Value> StateMachine<V> {
+    /// Begins with `value` as what the group holds at `base`, which is [`SnapshotMeta::empty`] for all but tests
+    /// and groups that are given a first value.
+    pub(crate) fn new(value: V, base: SnapshotMeta) -> Result<StateMachine<V>, SettingsError> {
+        let config = Config::from_core(&base.config)?;
+        Ok(StateMachine {
+            value,
+            sessions: Sessions::default(),
+            time_ms: 0,
+            applied: base.last_included,
+            membership: base.membership,
+            core_config: base.config,
+            config,
+            halted: None,
+        })
+    }
+
+    /// Applies the next committed entry.
+    pub(crate) fn apply(&mut self, entry: &Entry) -> Applied {
+        if let Some(halted) = &self.halted {
+            return Applied { responses: Vec::new(), halt: Some(halted.clone()) };
+        }
+        assert_eq!(entry.id.index, self.applied.index.next(), "committed entries are applied in order");
+        let applied = match &entry.payload {
+            Payload::Noop => Applied::default(),
+            Payload::Membership(membership) => {
+                self.membership = Arc::clone(membership);
+                Applied::default()
+            }
+            Payload::Config(config) => self.apply_config(entry.id, config),
+            Payload::Commands(bytes) => match Batch::decode(bytes.clone()) {
+                Ok(batch) => self.apply_batch(entry.id, batch),
+                Err(error @ BatchError::Newer(_)) => Applied::halted(Halted::NewerBatch { entry: entry.id, error }),
+                Err(error) => {
+                    let refused = Refused::Undecodable { message: error.to_string() };
+                    Applied { responses: vec![Response::Refused(refused)], halt: None }
+                }
+            },
+        };
+        match &applied.halt {
+            Some(halted) => self.halted = Some(halted.clone()),
+            None => self.applied = entry.id,
+        }
+        applied
+    }
+
+    fn apply_config(&mut self, entry: EntryId, core_config: &Arc<CoreConfig>) -> Applied {
+        match Config::from_core(core_config) {
+            Ok(config) => {
+                self.config = config;
+                self.core_config = Arc::clone(core_config);
+                Applied::default()
+            }
+            Err(error) => Applied::halted(Halted::Settings { entry, error }),
+        }
+    }
+
+    fn apply_batch(&mut self, entry: EntryId, batch: Batch) -> Applied {
+        self.time_ms = self.time_ms.saturating_add(batch.elapsed_ms);
+        let time = Duration::from_millis(self.time_ms);
+        let mut applied = Applied::default();
+        for (offset, envelope) in (0..).zip(batch.envelopes) {
+            let context = Context::new(entry.index, offset, entry.term, time, batch.seed);
+            let (response, panicked) = self.apply_envelope(envelope, &context);
+            applied.responses.push(response);
+            if let Some(message) = panicked
+                && self.config.on_panic == OnPanic::Halt
+            {
+                applied.halt = Some(Halted::Panicked { entry, offset, message });
+                break;
+            }
+        }
+        applied
+    }
+
+    /// The response; and if the command ran now, not earlier, and panicked: the message.
+    fn apply_envelope(&mut self, envelope: Envelope, context: &Context) -> (Response, Option<String>) {
+        let place = (context.index(), context.offset());
+        let Session::Command { id, number, unacknowledged } = envelope.session else {
+            return (Response::Registered(self.sessions.register(place, self.config.max_sessions)), None);
+        };
+        let ticket = Ticket { id, number, unacknowledged };
+        let (max_results, on_panic) = (self.config.max_retained_command_results, self.config.on_panic);
+        let mut panicked = None;
+        let response = self.sessions.once(place, ticket, max_results, || {
+            let outcome = run(&mut self.value, &envelope.command, context, on_panic);
+            if let Outcome::Panicked(message) = &outcome {
+                panicked = Some(message.clone());
+            }
+            outcome
+        });
+        (response, panicked)
+    }
+
+    /// Answers an encoded query with an encoded answer.
+    pub(crate) fn query(&self, query: &[u8]) -> Result<Bytes, Refused> {
+        let query = decode_guarded(query).map_err(|message| Refused::Undecodable { message })?;
+        match self.look(|value| encode(&value.query(query)))? {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(Refused::Panicked { message: unencodable("answer", error) }),
+        }
+    }
+
+    /// Shows the value to a closure of the user's.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&V) -> T) -> Result<T, Refused> {
+        let value = self.value()?;
+        guarded(|| look(value)).map_err(|Panicked(message)| Refused::Panicked { message })
+    }
+
+    /// The value; not after a halt, when nobody may trust it.
+    pub(crate) fn value(&self) -> Result<&V, Refused> {
+        match self.halted {
+            None => Ok(&self.value),
+            Some(_) => Err(Refused::Stopped),
+        }
+    }
+
+    /// The last entry that the value contains.
+    pub(crate) fn applied(&self) -> EntryId {
+        self.applied
+    }
+
+    /// The settings in force.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Replicated time.
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_millis(self.time_ms)
+    }
+
+    /// How many client sessions are remembered.
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// What a snapshot made now contains.
+    pub(crate) fn snapshot_meta(&self) -> SnapshotMeta {
+        SnapshotMeta {
+            last_included: self.applied,
+            membership: Arc::clone(&self.membership),
+            config: Arc::clone(&self.core_config),
+        }
+    }
+}
+
+impl Applied {
+    fn halted(halted: Halted) -> Applied {
+        Applied { responses: Vec::new(), halt: Some(halted) }
+    }
+}
+
+/// Runs one command. Whatever user code does, there is an outcome, and `on_panic` says what the value is then.
+///
+/// A reply that cannot be encoded counts as a panic: the command ran, and its caller cannot be told what it said.
+fn run<V: Value>(value: &mut V, command: &[u8], context: &Context, on_panic: OnPanic) -> Outcome {
+    let command = match decode_guarded::<V::Command>(command) {
+        Ok(command) => command,
+        Err(message) => return Outcome::Undecodable(message),
+    };
+    let before = match on_panic {
+        OnPanic::Restore => match guarded(|| value.clone()) {
+            Ok(before) => Some(before),
+            Err(Panicked(message)) => return Outcome::Panicked(message),
+        },
+        OnPanic::Keep | OnPanic::Halt => None,
+    };
+    let reply = guarded(|| encode(&value.command(command, context)));
+    let (outcome, leftover) = match reply {
+        Ok(Ok(reply)) => (Outcome::Applied(reply), before),
+        Ok(Err(error)) => (Outcome::Panicked(unencodable("reply", error)), restore(value, before)),
+        Err(Panicked(message)) => (Outcome::Panicked(message), restore(value, before)),
+    };
+    discard(leftover);
+    outcome
+}
+
+/// Puts back what was before, if it was kept; what it replaces.
+fn restore<V>(value: &mut V, before: Option<V>) -> Option<V> {
+    before.map(|before| std::mem::replace(value, before))
+}
+
+/// A panic while decoding is bytes that cannot be decoded: nothing has run yet.
+fn decode_guarded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match guarded(|| decode(bytes)) {
+        Ok(Ok(thing)) => Ok(thing),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(Panicked(message)) => Err(format!("a panic: {message}")),
+    }
+}
+
+fn unencodable(what: &str, error: crate::value::CodecError) -> String {
+    format!("the {what} cannot be encoded: {error}")
+}
