@@ -4,7 +4,7 @@
 use crate::contact::GroupId;
 use crate::mailbox::{Event, Mailbox};
 use crate::packet::{Refused, Response};
-use crate::state_machine::{Clone as Frozen, StateMachine};
+use crate::state_machine::{Applied, StateMachine};
 use crate::timers;
 use crate::value::Value;
 use crate::waiting::Caller;
@@ -125,9 +125,12 @@ impl<V: Value> Applier<V> {
             while let Some(next) = work.pop_front() {
                 match next {
                     Work::Apply(entry, callers) => {
-                        let responses = state.apply(&entry);
-                        answers.extend(callers.into_iter().zip(responses));
-                        halted |= state.is_halted();
+                        let applied = state.apply(&entry);
+                        if let Some(why) = &applied.halt {
+                            tracing::error!(%why, "the value cannot go on");
+                            halted = true;
+                        }
+                        pair_up(callers, applied, &mut answers);
                     }
                     Work::Install(arrived) => {
                         if let Ok(arrived) = arrived.downcast::<StateMachine<V>>() {
@@ -193,8 +196,9 @@ impl<V: Value> Machine for Applier<V> {
 
     fn snapshot(&self) -> Result<(SnapshotMeta, Bytes), String> {
         // Cloned under the lock, encoded outside it.
-        let frozen: Frozen<V> = self.state.blocking_read().freeze();
-        frozen.encode().map_err(|error| error.to_string())
+        let frozen = self.state.blocking_read().freeze().map_err(|error| error.to_string())?;
+        let bytes = frozen.encode().map_err(|error| error.to_string())?;
+        Ok((frozen.meta().clone(), bytes))
     }
 
     fn decode(&self, snapshot: SnapshotMeta, bytes: Bytes) -> Result<Box<dyn Any + Send>, String> {
@@ -215,4 +219,16 @@ impl<V: Value> Machine for Applier<V> {
         drop(line);
         drop((work, readers));
     }
+}
+
+/// Each caller with its response. One response to a batch of several commands is everybody's: none could be read.
+/// Callers without one are dropped, which tells them that the outcome is unknown.
+fn pair_up(callers: Vec<Caller>, applied: Applied, answers: &mut Vec<(Caller, Response)>) {
+    let Applied { mut responses, halt } = applied;
+    if let [only] = &responses[..]
+        && halt.is_none()
+    {
+        responses = vec![only.clone(); callers.len()];
+    }
+    answers.extend(callers.into_iter().zip(responses));
 }

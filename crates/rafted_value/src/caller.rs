@@ -74,6 +74,11 @@ impl Caller {
         Caller { host, group: group.to_owned(), value, here, known }
     }
 
+    /// The name of the group.
+    pub(crate) fn group(&self) -> &str {
+        &self.group
+    }
+
     /// Asks until there is an answer that asking again would not change. Cancellation safe: what was asked may be done.
     pub(crate) async fn ask(&self, ask: &Ask, deadline: Time) -> Asked {
         let mut asked = Asked::default();
@@ -84,6 +89,9 @@ impl Caller {
     async fn ask_until_answered(&self, ask: &Ask, state: &mut Asked) -> Response {
         let mut pause = PAUSE.0;
         loop {
+            if self.here.as_ref().is_some_and(|here| here.view.borrow().ended.is_some()) {
+                return Response::Refused(Refused::Stopped);
+            }
             let Some(target) = self.target() else {
                 self.pause(&mut pause).await;
                 continue;
@@ -124,11 +132,10 @@ impl Caller {
     fn target(&self) -> Option<Target> {
         if let Some(here) = &self.here {
             let view = here.view.borrow();
-            if view.ended.is_some() || view.role == RoleKind::Leader {
-                // A member that has ended says so.
-                return Some(Target::Here);
-            }
-            return view.leader.clone().map(Target::There);
+            return match view.role {
+                RoleKind::Leader => Some(Target::Here),
+                _ => view.leader.clone().map(Target::There),
+            };
         }
         self.known().front().cloned().map(Target::There)
     }

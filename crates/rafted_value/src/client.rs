@@ -1,15 +1,15 @@
 //! A handle to a group whose members are all elsewhere.
 
-use crate::caller::{Ask, Caller};
+use crate::calls::{Calls, Patience};
+use crate::caller::Caller;
 use crate::contact::Contact;
-use crate::error::{CommandError, OpenError, QueryError, StartError};
-use crate::group::{Calls, TIMEOUT};
+use crate::error::{ChangeError, CommandError, QueryError, StartError, StatusError};
+use crate::group::TIMEOUT;
 use crate::node::Node;
-use crate::packet::{Request, Response, StatusReport};
-use crate::timers;
+use crate::packet::{Refused, Request, Response, StatusReport};
 use crate::transport::Transport;
-use crate::value::{self, Value};
-use rafted_value_core::Time;
+use crate::value::Value;
+use rafted_value_core::{Change, MemberId};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,7 @@ impl<V: Value> Client<V> {
         let addresses: Vec<String> = addresses.into_iter().map(Into::into).collect();
         let known: Vec<Contact> = addresses.iter().map(Contact::anyone_at).collect();
         let caller = Caller::new(node.inner.host.clone(), (name, V::NAME), None, known);
-        let calls = Calls { caller, session: Arc::default() };
-        let inner = Arc::new(Inner { node, name: name.to_owned(), calls, addresses });
+        let inner = Arc::new(Inner { node, name: name.to_owned(), calls: Calls::new(caller), addresses });
         Ok(Client { inner, timeout: TIMEOUT, value: PhantomData })
     }
 
@@ -68,8 +67,7 @@ impl<V: Value> Client<V> {
     ///
     /// [`CommandError`] says what may be concluded.
     pub async fn command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
-        let reply = self.inner.calls.command(value::encode(&command)?, self.deadline()).await?;
-        Ok(value::decode(&reply)?)
+        self.inner.calls.command::<V>(&command, self.patience()).await
     }
 
     /// Answers `query` from a value that contains every command answered before this call (linearizable).
@@ -78,11 +76,18 @@ impl<V: Value> Client<V> {
     ///
     /// See [`QueryError`]; a query changes nothing, so that it can always be asked again.
     pub async fn query(&self, query: V::Query) -> Result<V::Answer, QueryError> {
-        let ask = Ask::Query(value::encode(&query)?);
-        match self.inner.calls.ask_to_read(&ask, self.deadline()).await? {
-            Response::Answered(answer) => Ok(value::decode(&answer)?),
-            _ => Err(QueryError::unexpected()),
-        }
+        let calls = &self.inner.calls;
+        let response = calls.query(&Calls::encode_query::<V>(&query)?, self.patience()).await?;
+        calls.decode_answer::<V>(response)
+    }
+
+    /// Removes a member; answers when that is committed. The member stops when it learns of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`].
+    pub async fn remove_follower(&self, member: MemberId) -> Result<(), ChangeError> {
+        self.inner.calls.change(Change::Remove(member), self.patience()).await
     }
 
     /// How the member at `address` is, as it sees itself.
@@ -90,17 +95,16 @@ impl<V: Value> Client<V> {
     /// # Errors
     ///
     /// If there is no such member, or no answer in time.
-    pub async fn status_of(&self, address: &str) -> Result<StatusReport, OpenError> {
+    pub async fn status_of(&self, address: &str) -> Result<StatusReport, StatusError> {
         let host = &self.inner.node.inner.host;
-        let request = Request::Status { group: self.inner.name.clone() };
-        let contact = Contact::anyone_at(address);
+        let group = self.inner.name.clone();
+        let (contact, request) = (Contact::anyone_at(address), Request::Status { group: group.clone() });
         let asked = host.requests.send(&*host.network, &contact, request);
-        match self.inner.calls.caller.until(self.deadline(), asked).await {
+        match self.inner.calls.caller.until(self.patience().until, asked).await {
             Some(Response::Status(report)) => Ok(*report),
-            Some(Response::Refused(why)) => {
-                Err(OpenError::not_found(&self.inner.name, &[address.to_owned()], Some((address.to_owned(), why))))
-            }
-            _ => Err(OpenError::not_found(&self.inner.name, &[address.to_owned()], None)),
+            Some(Response::Refused(Refused::NoSuchGroup)) => Err(StatusError::NoSuchGroup { group }),
+            Some(_) => Err(StatusError::Stopped { group }),
+            None => Err(StatusError::Timeout { group }),
         }
     }
 
@@ -109,7 +113,7 @@ impl<V: Value> Client<V> {
         &self.inner.addresses
     }
 
-    fn deadline(&self) -> Time {
-        timers::now().after(self.timeout)
+    fn patience(&self) -> Patience {
+        Patience::of(self.timeout)
     }
 }

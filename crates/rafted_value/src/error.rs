@@ -3,11 +3,13 @@
 
 mod change;
 mod command;
+mod node;
 mod open;
 mod query;
 
 pub use change::ChangeError;
 pub use command::CommandError;
+pub use node::{StartError, StatusError};
 pub use open::OpenError;
 pub use query::QueryError;
 

@@ -1,19 +1,17 @@
 //! The handle that users hold.
 
 use crate::applier::Applier;
-use crate::caller::{Ask, Asked, Caller, Here};
+use crate::calls::{Calls, Patience};
+use crate::caller::{Ask, Caller, Here};
 use crate::contact::{Contact, MemberOf};
 use crate::error::{ChangeError, CommandError, QueryError, StatusError};
 use crate::mailbox::Event;
 use crate::member::{Ended, View};
 use crate::node::Node;
-use crate::packet::{Envelope, Refused, Response, Session, StatusReport};
-use crate::session::HandleSession;
-use crate::value::{self, Value};
-use crate::timers;
+use crate::packet::{Refused, Response, StatusReport};
+use crate::value::Value;
 use crate::waiting;
-use bytes::Bytes;
-use rafted_value_core::{Change, LogIndex, MemberId, RoleKind, Time};
+use rafted_value_core::{Change, LogIndex, MemberId, RoleKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -42,12 +40,6 @@ struct Inner<V: Value> {
     calls: Calls,
 }
 
-/// Commands and queries of whatever handle: a member's or a client's.
-pub(crate) struct Calls {
-    pub(crate) caller: Caller,
-    pub(crate) session: Arc<HandleSession>,
-}
-
 impl<V: Value> Clone for Group<V> {
     fn clone(&self) -> Group<V> {
         Group { inner: self.inner.clone(), timeout: self.timeout }
@@ -64,8 +56,7 @@ impl<V: Value> Group<V> {
     ) -> Group<V> {
         let here = Here { group: member.group, view: view.clone() };
         let caller = Caller::new(node.inner.host.clone(), (name, V::NAME), Some(here), []);
-        let calls = Calls { caller, session: Arc::default() };
-        let inner = Inner { node, name: name.to_owned(), member, applier, view, calls };
+        let inner = Inner { node, name: name.to_owned(), member, applier, view, calls: Calls::new(caller) };
         Group { inner: Arc::new(inner), timeout: TIMEOUT }
     }
 
@@ -81,8 +72,7 @@ impl<V: Value> Group<V> {
     /// [`CommandError`] says what may be concluded: whether the command was not applied, was applied, or may have
     /// been. Asking again through the same handle is another command.
     pub async fn command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
-        let reply = self.inner.calls.command(value::encode(&command)?, self.deadline()).await?;
-        Ok(value::decode(&reply)?)
+        self.inner.calls.command::<V>(&command, self.patience()).await
     }
 
     /// Answers `query` from a value that contains every command answered before this call (linearizable).
@@ -91,15 +81,13 @@ impl<V: Value> Group<V> {
     ///
     /// See [`QueryError`]; a query changes nothing, so that it can always be asked again.
     pub async fn query(&self, query: V::Query) -> Result<V::Answer, QueryError> {
-        let deadline = self.deadline();
-        let ask = Ask::Query(value::encode(&query)?);
-        match self.inner.calls.ask_to_read(&ask, deadline).await? {
-            Response::Answered(answer) => Ok(value::decode(&answer)?),
+        let (calls, patience) = (&self.inner.calls, self.patience());
+        match calls.query(&Calls::encode_query::<V>(&query)?, patience).await? {
             Response::ReadIndex(index) => {
-                let read = self.inner.applier.read(index, |state| state.query_typed(query));
-                self.finish_reading(deadline, read).await?.map_err(QueryError::from)
+                let read = self.inner.applier.read(index, |state| state.look(|value| value.query(query)));
+                self.finish_reading(patience, read).await
             }
-            _ => Err(QueryError::unexpected()),
+            response => calls.decode_answer::<V>(response),
         }
     }
 
@@ -114,24 +102,23 @@ impl<V: Value> Group<V> {
     ///
     /// If the closure does.
     pub async fn read<R>(&self, read: impl FnOnce(&V) -> R) -> Result<R, QueryError> {
-        let deadline = self.deadline();
-        match self.inner.calls.ask_to_read(&Ask::ReadIndex, deadline).await? {
-            Response::ReadIndex(index) => {
-                let read = self.inner.applier.read(index, |state| read(state.value()));
-                self.finish_reading(deadline, read).await
-            }
-            _ => Err(QueryError::unexpected()),
-        }
+        let patience = self.patience();
+        let index = match self.inner.calls.query(&Ask::ReadIndex, patience).await? {
+            Response::ReadIndex(index) => index,
+            _ => return Err(QueryError::NotLeader { group: self.inner.name.clone(), leader: None }),
+        };
+        let read = self.inner.applier.read(index, |state| state.value().map(read));
+        self.finish_reading(patience, read).await
     }
 
     async fn finish_reading<R>(
         &self,
-        deadline: Time,
-        read: impl Future<Output = Result<R, Refused>>,
+        patience: Patience,
+        read: impl Future<Output = Result<Result<R, Refused>, Refused>>,
     ) -> Result<R, QueryError> {
-        match self.inner.calls.caller.until(deadline, read).await {
-            Some(read) => Ok(read?),
-            None => Err(QueryError::timed_out(None)),
+        match self.inner.calls.caller.until(patience.until, read).await {
+            Some(read) => read.flatten().map_err(|why| QueryError::refused(&self.inner.name, why)),
+            None => Err(self.inner.calls.query_timeout(patience)),
         }
     }
 
@@ -144,9 +131,11 @@ impl<V: Value> Group<V> {
         let (caller, response) = waiting::Caller::here();
         let group = self.inner.member.group;
         self.inner.node.inner.host.mailbox.post(Event::Status { group, caller });
-        match self.inner.calls.caller.until(self.deadline(), response).await {
+        let group = self.inner.name.clone();
+        match self.inner.calls.caller.until(self.patience().until, response).await {
             Some(Ok(Response::Status(report))) => Ok(*report),
-            _ => Err(StatusError::Stopped),
+            Some(_) => Err(StatusError::Stopped { group }),
+            None => Err(StatusError::Timeout { group }),
         }
     }
 
@@ -156,14 +145,7 @@ impl<V: Value> Group<V> {
     ///
     /// See [`ChangeError`].
     pub async fn remove_follower(&self, member: MemberId) -> Result<(), ChangeError> {
-        let ask = Ask::Change(Change::Remove(member));
-        let Asked { response, perhaps_done, last } = self.inner.calls.caller.ask(&ask, self.deadline()).await;
-        match response {
-            Some(Response::Done) => Ok(()),
-            Some(Response::Refused(why)) => Err(why.into()),
-            Some(_) => Err(ChangeError::unexpected()),
-            None => Err(ChangeError::timed_out(perhaps_done, last)),
-        }
+        self.inner.calls.change(Change::Remove(member), self.patience()).await
     }
 
     /// Waits until this member votes and its membership is settled.
@@ -174,10 +156,11 @@ impl<V: Value> Group<V> {
     pub async fn wait_ready(&self) -> Result<(), StatusError> {
         let mut view = self.inner.view.clone();
         let ready = view.wait_for(|view| view.ended.is_some() || (view.voter && view.settled));
-        match self.inner.calls.caller.until(self.deadline(), ready).await {
+        let group = self.inner.name.clone();
+        match self.inner.calls.caller.until(self.patience().until, ready).await {
             Some(Ok(view)) if view.ended.is_none() => Ok(()),
-            Some(_) => Err(StatusError::Stopped),
-            None => Err(StatusError::Timeout),
+            Some(_) => Err(StatusError::Stopped { group }),
+            None => Err(StatusError::Timeout { group }),
         }
     }
 
@@ -192,8 +175,8 @@ impl<V: Value> Group<V> {
         let _ = stopped.await;
     }
 
-    fn deadline(&self) -> Time {
-        timers::now().after(self.timeout)
+    fn patience(&self) -> Patience {
+        Patience::of(self.timeout)
     }
 
     /// The name of the group.
@@ -237,58 +220,3 @@ impl<V: Value> Group<V> {
     }
 }
 
-impl Calls {
-    /// Has a command applied; registers a session first if there is none.
-    pub(crate) async fn command(&self, command: Bytes, deadline: Time) -> Result<Bytes, CommandError> {
-        loop {
-            let Some(ticket) = self.session.ticket() else {
-                self.register(deadline).await?;
-                continue;
-            };
-            let ask = Ask::Command(Envelope { session: ticket.session(), command: command.clone() });
-            let Asked { response, perhaps_done, last } = self.caller.ask(&ask, deadline).await;
-            match response {
-                Some(Response::Applied(reply)) => return Ok(reply),
-                Some(Response::Refused(Refused::NoSuchSession)) => {
-                    self.session.lost(ticket.id());
-                    if perhaps_done {
-                        return Err(CommandError::session_expired());
-                    }
-                }
-                Some(Response::Refused(why)) => return Err(why.into()),
-                Some(_) => return Err(CommandError::unexpected()),
-                None => return Err(CommandError::timed_out(perhaps_done, last)),
-            }
-        }
-    }
-
-    async fn register(&self, deadline: Time) -> Result<(), CommandError> {
-        // Whoever comes second finds it done.
-        let registering = self.caller.until(deadline, self.session.registering.lock()).await;
-        let Some(_registering) = registering else { return Err(CommandError::timed_out(false, None)) };
-        if self.session.is_registered() {
-            return Ok(());
-        }
-        let ask = Ask::Command(Envelope { session: Session::Register, command: Bytes::new() });
-        let Asked { response, last, .. } = self.caller.ask(&ask, deadline).await;
-        match response {
-            Some(Response::Registered(id)) => {
-                self.session.registered(id);
-                Ok(())
-            }
-            Some(Response::Refused(why)) => Err(why.into()),
-            Some(_) => Err(CommandError::unexpected()),
-            // A registration that may have happened is no command that may have.
-            None => Err(CommandError::timed_out(false, last)),
-        }
-    }
-
-    pub(crate) async fn ask_to_read(&self, ask: &Ask, deadline: Time) -> Result<Response, QueryError> {
-        let Asked { response, last, .. } = self.caller.ask(ask, deadline).await;
-        match response {
-            Some(Response::Refused(why)) => Err(why.into()),
-            Some(response) => Ok(response),
-            None => Err(QueryError::timed_out(last)),
-        }
-    }
-}

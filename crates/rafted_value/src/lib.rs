@@ -2,19 +2,42 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod applier;
 mod batch;
+mod calls;
+mod caller;
+mod client;
 mod config;
 mod contact;
 mod context;
 mod error;
+mod group;
+mod host;
+mod mailbox;
+mod member;
+mod node;
+mod open;
 mod packet;
+mod requests;
+mod session;
 mod sessions;
+mod shard;
+mod snapshots;
 mod state_machine;
+mod timers;
 mod transport;
 mod value;
+mod waiting;
 
+pub use client::Client;
 pub use config::{Config, ConfigBuilder, InvalidConfig, OnPanic};
+pub use contact::{ClusterId, Contact, GroupId, NodeId};
 pub use context::Context;
-pub use error::{ChangeError, CommandError, Conclusion, OpenError, QueryError};
-pub use rafted_value_core::{LogIndex, Term};
+pub use error::{ChangeError, CommandError, Conclusion, OpenError, QueryError, StartError, StatusError};
+pub use group::Group;
+pub use node::{Node, NodeBuilder};
+pub use open::GroupBuilder;
+pub use packet::{MemberReport, StatusReport};
+pub use rafted_value_core::{LogIndex, MemberId, Term};
+pub use transport::loopback::{Loopback, LoopbackAt};
 pub use value::Value;

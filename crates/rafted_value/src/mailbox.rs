@@ -41,36 +41,57 @@ pub(crate) enum Event {
 /// The mailbox of one shard.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    events: Mutex<Vec<Event>>,
+    contents: Mutex<Contents>,
     posted: Notify,
+}
+
+#[derive(Default)]
+struct Contents {
+    events: Vec<Event>,
+    closed: bool,
 }
 
 impl Mailbox {
     /// How many packets may wait. A loop that is this far behind gains nothing from more.
     const CAPACITY: usize = 1 << 16;
 
+    /// Posts to a loop that has ended are dropped, and with them their callers: nobody waits for it.
     pub(crate) fn post(&self, event: Event) {
-        self.events().push(event);
-        self.posted.notify_one();
+        let mut contents = self.contents();
+        if !contents.closed {
+            contents.events.push(event);
+            drop(contents);
+            self.posted.notify_one();
+        }
     }
 
     /// Everything that was posted, in order, into an empty buffer.
     pub(crate) fn take(&self, into: &mut Vec<Event>) {
-        std::mem::swap(into, &mut *self.events());
+        std::mem::swap(into, &mut self.contents().events);
+    }
+
+    /// The loop has ended.
+    pub(crate) fn close(&self) {
+        let left = {
+            let mut contents = self.contents();
+            contents.closed = true;
+            std::mem::take(&mut contents.events)
+        };
+        drop(left);
     }
 
     pub(crate) async fn posted(&self) {
         self.posted.notified().await;
     }
 
-    fn events(&self) -> MutexGuard<'_, Vec<Event>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inbox for Mailbox {
     fn deliver(&self, origin: Origin, packet: Packet) {
-        if self.events().len() >= Mailbox::CAPACITY {
+        if self.contents().events.len() >= Mailbox::CAPACITY {
             // Consensus repeats what matters; a caller is told.
             if let Packet::Request { number, .. } = packet {
                 Caller::there(origin, number).refuse(Refused::Busy);

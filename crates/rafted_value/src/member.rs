@@ -3,6 +3,7 @@
 
 use crate::applier::{Machine, Work};
 use crate::batch::Batch;
+use crate::config::Config;
 use crate::contact::{Contact, GroupId};
 use crate::host::Host;
 use crate::mailbox::Event;
@@ -20,6 +21,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// After how many bytes of commands an entry is full.
@@ -35,8 +37,10 @@ pub(crate) struct Member {
     /// The name of the value's type.
     pub(crate) value: &'static str,
     pub(crate) machine: Arc<dyn Machine>,
-    max_command_bytes: u64,
     raft: Raft,
+    /// The config that `max_command_bytes` was read from.
+    config: Arc<rafted_value_core::Config>,
+    max_command_bytes: u64,
     ready: Ready,
     /// When to wake it.
     pub(crate) alarm: Option<Time>,
@@ -77,6 +81,8 @@ pub(crate) struct View {
     pub(crate) term: Term,
     /// Where the leader is, if it is known and elsewhere.
     pub(crate) leader: Option<Contact>,
+    /// Whether the group has it, as far as it knows.
+    pub(crate) member: bool,
     pub(crate) voter: bool,
     pub(crate) settled: bool,
     pub(crate) ended: Option<Ended>,
@@ -98,16 +104,16 @@ impl Member {
         raft: Raft,
         (group, name, value): (GroupId, String, &'static str),
         machine: Arc<dyn Machine>,
-        max_command_bytes: u64,
     ) -> (Member, watch::Receiver<View>) {
-        let view = View { role: RoleKind::Follower, term: Term(0), leader: None, voter: false, settled: false, ended: None };
+        let view = View { role: RoleKind::Follower, term: Term(0), leader: None, member: false, voter: false, settled: false, ended: None };
         let (view, receiver) = watch::channel(view);
         let member = Member {
             group,
             name,
             value,
             machine,
-            max_command_bytes,
+            config: raft.config().clone(),
+            max_command_bytes: max_command_bytes(raft.config()),
             raft,
             ready: Ready::default(),
             alarm: None,
@@ -243,6 +249,10 @@ impl Member {
             self.perform(&mut ready, host);
         }
         self.ready = ready;
+        if !Arc::ptr_eq(&self.config, self.raft.config()) {
+            self.config = self.raft.config().clone();
+            self.max_command_bytes = max_command_bytes(&self.config);
+        }
         self.publish();
     }
 
@@ -256,18 +266,20 @@ impl Member {
                 envelopes.push(envelope);
                 callers.push(caller);
             }
-            let batch = Batch { elapsed: self.stamp(), seed: timers::seed(), envelopes };
+            let batch = Batch { elapsed_ms: self.stamp(), seed: timers::seed(), envelopes };
             let id = RequestId(self.next_request());
             self.requests.insert(id, Request::Commands(callers));
             self.step(Input::Propose { id, proposal: Proposal::Commands(batch.encode()) });
         }
     }
 
-    /// How long since the last stamp of this leadership.
-    fn stamp(&mut self) -> std::time::Duration {
+    /// How many milliseconds since the last stamp of this leadership. What is left of one counts next time.
+    fn stamp(&mut self) -> u64 {
         let now = timers::now();
-        let last = self.stamped.replace(now);
-        last.map_or(std::time::Duration::ZERO, |last| now.since(last))
+        let last = *self.stamped.get_or_insert(now);
+        let elapsed = now.since(last).as_millis() as u64;
+        self.stamped = Some(last.after(Duration::from_millis(elapsed)));
+        elapsed
     }
 
     fn perform(&mut self, ready: &mut Ready, host: &Arc<Host>) {
@@ -413,6 +425,7 @@ impl Member {
             role,
             term: self.raft.term(),
             leader,
+            member: membership.contains(me),
             voter: membership.is_voter(me),
             settled: self.raft.log().membership_index() <= self.raft.commit() && !membership.is_joint(),
             ended,
@@ -466,4 +479,9 @@ fn contacts_of(membership: &Membership) -> BTreeMap<MemberId, Contact> {
         .iter()
         .filter_map(|(id, member)| Some((*id, Contact::from_bytes(&member.contact)?)))
         .collect()
+}
+
+/// What the group allows; what a member cannot read, it leaves to those who can.
+fn max_command_bytes(config: &rafted_value_core::Config) -> u64 {
+    Config::from_core(config).map_or(u64::MAX, |config| config.max_command_bytes)
 }

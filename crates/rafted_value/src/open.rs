@@ -109,35 +109,37 @@ impl<V: Value> GroupBuilder<V> {
         if let Some(open) = hosted.get(&self.name)
             && open.view.borrow().ended.is_none()
         {
-            let other = OpenError::OtherValue { name: self.name.clone(), value: open.value.to_owned() };
-            return node.handle(&self.name, open).ok_or(other);
+            return node.handle(&self.name, open).ok_or_else(|| self.other_value(open.value));
         }
         let deadline = timers::now().after(self.timeout);
         let name = self.name.clone();
         let opened = match (self.bootstrap, self.addresses.is_empty()) {
             (true, _) => self.found(deadline).await?,
             (false, false) => self.join_group(deadline).await?,
-            (false, true) => return Err(OpenError::NothingToOpen { name }),
+            (false, true) => return Err(OpenError::NothingToOpen { group: name }),
         };
         hosted.insert(name.clone(), opened.clone());
         drop(hosted);
-        node.handle(&name, &opened).ok_or(OpenError::NothingToOpen { name })
+        node.handle(&name, &opened).ok_or(OpenError::NothingToOpen { group: name })
     }
 
     // ---- founding ----
 
     async fn found(mut self, deadline: Time) -> Result<Hosted, OpenError> {
+        let group = self.name.clone();
+        self.config.validate().map_err(|invalid| OpenError::InvalidConfig { group, invalid })?;
         let core = self.config.to_core();
         for address in &self.addresses {
             if let Some(Response::Status(_)) = self.ask_for_status(address, deadline).await {
-                return Err(OpenError::AlreadyExists { name: self.name.clone(), address: address.clone() });
+                return Err(OpenError::AlreadyExists { group: self.name.clone(), address: address.clone() });
             }
         }
         let host = &self.node.inner.host;
         host.cluster.get_or_init(|| ClusterId(timers::identity()));
         let member = MemberOf { group: GroupId(timers::identity()), member: MemberId(timers::identity()) };
         let restored = Restored::bootstrap(member.member, host.contact().to_bytes(), core);
-        let state = StateMachine::new(self.value.take().unwrap_or_else(V::new), restored.base.clone());
+        let value = self.value.take().unwrap_or_else(V::new);
+        let state = self.first_state(value, &restored)?;
         let hosted = self.begin(member, restored, state);
         self.wait_until(&hosted, deadline, |view| view.role == RoleKind::Leader && view.settled).await?;
         Ok(hosted)
@@ -149,7 +151,7 @@ impl<V: Value> GroupBuilder<V> {
         let report = self.find_group(deadline).await?;
         let member = MemberOf { group: report.group, member: MemberId(timers::identity()) };
         let restored = Restored::joining();
-        let state = StateMachine::new(V::new(), restored.base.clone());
+        let state = self.first_state(V::new(), &restored)?;
         let hosted = self.begin(member, restored, state);
         let joined = async {
             self.ask_to_join(member, report, deadline).await?;
@@ -180,7 +182,7 @@ impl<V: Value> GroupBuilder<V> {
             }
             self.sleep(PAUSE).await;
         }
-        Err(OpenError::not_found(&self.name, &self.addresses, last))
+        Err(self.no_answer(last))
     }
 
     async fn ask_for_status(&self, address: &str, deadline: Time) -> Option<Response> {
@@ -227,7 +229,7 @@ impl<V: Value> GroupBuilder<V> {
                     continue;
                 }
                 Some(Response::Refused(Refused::OtherValue { value })) => {
-                    return Err(OpenError::OtherValue { name: self.name.clone(), value });
+                    return Err(self.other_value(&value));
                 }
                 Some(Response::Refused(why @ Refused::Membership { retry: false, .. })) => {
                     // The earlier start may have been removed, or lead, since the report.
@@ -242,7 +244,7 @@ impl<V: Value> GroupBuilder<V> {
             targets.rotate_left(1);
             self.sleep(PAUSE).await;
         }
-        Err(OpenError::not_found(&self.name, &self.addresses, last))
+        Err(self.no_answer(last))
     }
 
     // ---- both ----
@@ -271,9 +273,29 @@ impl<V: Value> GroupBuilder<V> {
         };
         match timeout.await {
             Ok(Ok(view)) if view.ended.is_none() => Ok(()),
-            Ok(_) => Err(OpenError::Stopped { name: self.name.clone() }),
-            Err(_) => Err(OpenError::not_found(&self.name, &self.addresses, None)),
+            Ok(_) => Err(OpenError::Stopped { group: self.name.clone() }),
+            Err(_) => Err(self.no_answer(None)),
         }
+    }
+
+    fn first_state(&self, value: V, restored: &Restored) -> Result<StateMachine<V>, OpenError> {
+        let group = self.name.clone();
+        StateMachine::new(value, restored.base.clone())
+            .map_err(|error| OpenError::Damaged { group, why: error.to_string() })
+    }
+
+    fn other_value(&self, found: &str) -> OpenError {
+        OpenError::OtherValue { group: self.name.clone(), found: found.to_owned(), expected: V::NAME.to_owned() }
+    }
+
+    /// Names every address, and what was said last.
+    fn no_answer(&self, last: Option<(String, Refused)>) -> OpenError {
+        let said = |address: &String| match &last {
+            Some((asked, why)) if asked == address => format!("{address} ({why:?})"),
+            _ => address.clone(),
+        };
+        let asked = self.addresses.iter().map(said).collect();
+        OpenError::NoAnswer { group: self.name.clone(), waited: self.timeout, asked }
     }
 
     async fn sleep(&self, about: Duration) {
@@ -303,3 +325,4 @@ fn leader_first(report: &StatusReport) -> VecDeque<Contact> {
     }
     contacts
 }
+

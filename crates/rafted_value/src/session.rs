@@ -1,77 +1,88 @@
 //! A handle's session: numbers its commands, so that asking again never repeats one (thesis §6.3).
 
 use crate::packet::{Session, SessionId};
+use crate::sessions::WINDOW;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The session of one handle and its clones.
+/// The session of one handle and its clones, once there is one.
 #[derive(Default)]
 pub(crate) struct HandleSession {
-    state: Mutex<State>,
+    current: Mutex<Option<Arc<Registered>>>,
     /// Held by whoever registers.
     pub(crate) registering: tokio::sync::Mutex<()>,
 }
 
+/// A session that the group knows, or knew.
+struct Registered {
+    id: SessionId,
+    numbers: Mutex<Numbers>,
+}
+
 #[derive(Default)]
-struct State {
-    id: Option<SessionId>,
+struct Numbers {
     last: u64,
-    /// Numbers whose results are awaited.
+    /// Whose results are awaited.
     awaited: BTreeSet<u64>,
 }
 
 /// A number, awaited until this is dropped.
 pub(crate) struct Ticket {
-    session: Arc<HandleSession>,
-    id: SessionId,
+    session: Arc<Registered>,
     number: u64,
 }
 
 impl HandleSession {
-    /// A number of the session, if it is registered.
-    pub(crate) fn ticket(self: &Arc<Self>) -> Option<Ticket> {
-        let mut state = self.state();
-        let id = state.id?;
-        state.last += 1;
-        let number = state.last;
-        state.awaited.insert(number);
-        Some(Ticket { session: self.clone(), id, number })
-    }
-
-    pub(crate) fn is_registered(&self) -> bool {
-        self.state().id.is_some()
+    /// The next number of the session; nothing if there is none, or if one slow command holds up so many others that
+    /// the group would remember no more of them: then another session is due.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        let session = self.current().clone()?;
+        let number = {
+            let mut numbers = session.numbers();
+            let number = numbers.last + 1;
+            if numbers.awaited.first().is_some_and(|first| number - first >= WINDOW) {
+                return None;
+            }
+            numbers.last = number;
+            numbers.awaited.insert(number);
+            number
+        };
+        Some(Ticket { session, number })
     }
 
     pub(crate) fn registered(&self, id: SessionId) {
-        self.state().id = Some(id);
+        *self.current() = Some(Arc::new(Registered { id, numbers: Mutex::default() }));
     }
 
     /// The group no longer knows it: the next command registers anew.
-    pub(crate) fn lost(&self, id: SessionId) {
-        let mut state = self.state();
-        if state.id == Some(id) {
-            state.id = None;
+    pub(crate) fn lost(&self, ticket: &Ticket) {
+        let mut current = self.current();
+        if current.as_ref().is_some_and(|session| session.id == ticket.session.id) {
+            *current = None;
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Registered>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registered {
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ticket {
-    pub(crate) fn id(&self) -> SessionId {
-        self.id
-    }
-
+    /// As it goes with the command. What is acknowledged is what nobody awaits any more.
     pub(crate) fn session(&self) -> Session {
-        let unacknowledged = self.session.state().awaited.first().copied().unwrap_or(self.number);
-        Session::Command { id: self.id, number: self.number, unacknowledged }
+        let unacknowledged = self.session.numbers().awaited.first().copied().unwrap_or(self.number);
+        Session::Command { id: self.session.id, number: self.number, unacknowledged }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.session.state().awaited.remove(&self.number);
+        self.session.numbers().awaited.remove(&self.number);
     }
 }

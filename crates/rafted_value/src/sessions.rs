@@ -9,9 +9,9 @@
 //!
 //! # Limits
 //!
-//! - A number `max_results` or more above the lowest unacknowledged one is not applied, and refused as `Busy`. So a
-//!   session remembers at most `max_results` results, no result is forgotten that its client may still ask for, and a
-//!   hole can always be filled. A client may therefore have `max_results` commands under way at once.
+//! - A number [`WINDOW`] or more above the lowest unacknowledged one is not applied, and refused as `Busy`. So a
+//!   session remembers at most that many results, no result is forgotten that its client may still ask for, and a
+//!   hole can always be filled. A handle that needs more at once registers another session.
 //! - When a registration finds `max_sessions` sessions, those that were used least recently are evicted. "Recently"
 //!   is counted by the places of their commands in the log, so that every member evicts the same ones. A command of
 //!   an evicted session is not applied: it may be a retry of what was applied before the eviction.
@@ -21,6 +21,9 @@ use bytes::Bytes;
 use rafted_value_core::LogIndex;
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// How far the numbers of one session may be apart that are remembered or awaited.
+pub(crate) const WINDOW: u64 = 1 << 14;
 
 /// The sessions of a group; part of its snapshots.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,7 +86,7 @@ impl Sessions {
         &mut self,
         place: Place,
         ticket: Ticket,
-        max_results: u32,
+        max_results: u64,
         run: impl FnOnce() -> Outcome,
     ) -> Response {
         let Some(session) = self.by_id.get_mut(&ticket.id) else {
@@ -99,7 +102,7 @@ impl Sessions {
         }
         match ticket.number.checked_sub(session.unacknowledged) {
             None => Response::Refused(Refused::Forgotten),
-            Some(ahead) if ahead >= u64::from(max_results.max(1)) => Response::Refused(Refused::Busy),
+            Some(ahead) if ahead >= max_results.max(1) => Response::Refused(Refused::Busy),
             Some(_) => {
                 let outcome = run();
                 session.results.insert(ticket.number, outcome.clone());

@@ -53,6 +53,10 @@ impl Shard {
         for member in self.members.values_mut() {
             member.end(Ended::Stopped);
         }
+        // Members go first, so that their callers find them ended.
+        self.members.clear();
+        mailbox.close();
+        self.host.network.stop();
     }
 
     fn turn(&mut self, events: &mut Vec<Event>) {
@@ -173,7 +177,9 @@ impl Shard {
     /// Only for this very member: what was meant for an earlier incarnation is dropped.
     fn with(&mut self, group: GroupId, id: MemberId, act: impl FnOnce(&mut Member)) {
         if self.members.get(&group).is_some_and(|member| member.id() == id) {
-            self.touch(group).into_iter().for_each(act);
+            if let Some(member) = self.touch(group) {
+                act(member);
+            }
         }
     }
 

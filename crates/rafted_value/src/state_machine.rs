@@ -15,7 +15,7 @@ use crate::batch::{Batch, BatchError};
 use crate::config::{Config, OnPanic, SettingsError};
 use crate::context::Context;
 use crate::packet::{Envelope, Refused, Response, Session};
-use crate::sessions::{Outcome, Sessions, Ticket};
+use crate::sessions::{Outcome, Sessions, Ticket, WINDOW};
 use crate::value::{Panicked, Value, decode, discard, encode, guarded};
 use bytes::Bytes;
 use rafted_value_core::{Config as CoreConfig, Entry, EntryId, Membership, Payload, SnapshotMeta};
@@ -144,9 +144,9 @@ impl<V: Value> StateMachine<V> {
             return (Response::Registered(self.sessions.register(place, self.config.max_sessions)), None);
         };
         let ticket = Ticket { id, number, unacknowledged };
-        let (max_results, on_panic) = (self.config.max_retained_command_results, self.config.on_panic);
+        let on_panic = self.config.on_panic;
         let mut panicked = None;
-        let response = self.sessions.once(place, ticket, max_results, || {
+        let response = self.sessions.once(place, ticket, WINDOW, || {
             let outcome = run(&mut self.value, &envelope.command, context, on_panic);
             if let Outcome::Panicked(message) = &outcome {
                 panicked = Some(message.clone());

@@ -7,6 +7,8 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+pub mod loopback;
+
 /// A boxed future, so that transports can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -55,4 +57,7 @@ pub trait Network: Send + Sync {
 
     /// Lets go of connections to nodes that nobody talks to any more.
     fn retain(&self, wanted: &dyn Fn(&Contact) -> bool);
+
+    /// The node has stopped: its address is free again, and nothing is sent or delivered any more.
+    fn stop(&self);
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 const MAX_SESSIONS: u32 = 3;
-const MAX_RESULTS: u32 = 4;
+const MAX_RESULTS: u64 = 4;
 
 fn at(index: u64) -> Place {
     (LogIndex(index), 0)

@@ -1,0 +1,39 @@
+//! Why a node could not start, or a member not tell how it is.
+
+use std::io;
+
+/// Why a node could not start. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The transport could not start, as when its port is in use.
+    #[error("the transport did not start: {0}")]
+    Transport(#[source] io::Error),
+    /// The process can have no more threads.
+    #[error("the node's thread did not start: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Why a member did not tell how it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// Nobody answered in time.
+    #[error("no answer about group {group:?} in time")]
+    Timeout {
+        /// The group.
+        group: String,
+    },
+    /// The node that was asked has no member of this group.
+    #[error("the node that was asked has no member of group {group:?}")]
+    NoSuchGroup {
+        /// The group.
+        group: String,
+    },
+    /// The member was stopped, was removed, or halted.
+    #[error("the member of group {group:?} stopped")]
+    Stopped {
+        /// The group.
+        group: String,
+    },
+}

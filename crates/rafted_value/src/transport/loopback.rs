@@ -1,0 +1,146 @@
+//! A network inside one process: passes structs. For tests, and for groups that need no machine but this one.
+
+use super::{BoxFuture, Inbox, Local, Network, Origin, Transport};
+use crate::contact::{Contact, NodeId};
+use crate::packet::{Chunk, Packet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// A network inside one process, and its faults.
+///
+/// ```
+/// use rafted_value::Loopback;
+/// let network = Loopback::new();
+/// let a = network.at("a"); // the transport of one node
+/// network.cut("a", "b"); // what a says no longer reaches b
+/// network.heal();
+/// ```
+#[derive(Clone, Default)]
+pub struct Loopback {
+    wires: Arc<Mutex<Wires>>,
+}
+
+#[derive(Default)]
+struct Wires {
+    ends: BTreeMap<String, End>,
+    cut: BTreeSet<(String, String)>,
+}
+
+struct End {
+    node: NodeId,
+    inbox: Weak<dyn Inbox>,
+}
+
+/// One address of a [`Loopback`].
+pub struct LoopbackAt {
+    network: Loopback,
+    address: String,
+}
+
+impl Loopback {
+    /// A network of its own: addresses of two do not meet.
+    pub fn new() -> Loopback {
+        Loopback::default()
+    }
+
+    /// The transport of the node at `address`. An address is free again when its node has stopped.
+    pub fn at(&self, address: impl Into<String>) -> LoopbackAt {
+        LoopbackAt { network: self.clone(), address: address.into() }
+    }
+
+    /// From now on, what `from` says does not reach `to`. The other direction is another matter.
+    pub fn cut(&self, from: impl Into<String>, to: impl Into<String>) {
+        self.wires().cut.insert((from.into(), to.into()));
+    }
+
+    /// Mends every cut.
+    pub fn heal(&self) {
+        self.wires().cut.clear();
+    }
+
+    fn wires(&self) -> MutexGuard<'_, Wires> {
+        self.wires.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a packet from `from` to `to` arrives; nowhere if nobody is there, or somebody else.
+    fn end(&self, from: &str, to: &str, expected: Option<NodeId>) -> Option<Arc<dyn Inbox>> {
+        let wires = self.wires();
+        if wires.cut.contains(&(from.to_owned(), to.to_owned())) {
+            return None;
+        }
+        let end = wires.ends.get(to)?;
+        (expected.is_none_or(|node| node == end.node)).then(|| end.inbox.upgrade())?
+    }
+
+    fn carry(&self, (from, node): (&str, NodeId), to: &str, expected: Option<NodeId>, packet: Packet) -> bool {
+        let Some(inbox) = self.end(from, to, expected) else { return false };
+        let (network, here, back) = (self.clone(), to.to_owned(), from.to_owned());
+        let reply = Arc::new(move |packet| {
+            let Some(me) = network.wires().ends.get(&here).map(|end| end.node) else { return };
+            // The answer to a node that has gone meanwhile is lost with it.
+            network.carry((&here, me), &back, Some(node), packet);
+        });
+        // Not while the wires are locked: whoever takes it may send.
+        inbox.deliver(Origin { node, reply }, packet);
+        true
+    }
+}
+
+impl Transport for LoopbackAt {
+    fn start(
+        self: Box<Self>,
+        local: Local,
+        inbox: Arc<dyn Inbox>,
+    ) -> BoxFuture<'static, io::Result<Arc<dyn Network>>> {
+        let LoopbackAt { network, address } = *self;
+        let taken = {
+            let mut wires = network.wires();
+            let taken = wires.ends.get(&address).is_some_and(|end| end.inbox.upgrade().is_some());
+            if !taken {
+                wires.ends.insert(address.clone(), End { node: local.node, inbox: Arc::downgrade(&inbox) });
+            }
+            taken
+        };
+        let network: io::Result<Arc<dyn Network>> = match taken {
+            true => Err(io::Error::new(io::ErrorKind::AddrInUse, format!("`{address}` is taken"))),
+            false => Ok(Arc::new(Running { network, address, node: local.node })),
+        };
+        Box::pin(std::future::ready(network))
+    }
+}
+
+/// A node's end of the network; leaving it frees the address.
+struct Running {
+    network: Loopback,
+    address: String,
+    node: NodeId,
+}
+
+impl Network for Running {
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    fn send(&self, to: &Contact, packet: Packet) {
+        self.network.carry((&self.address, self.node), &to.address, to.node, packet);
+    }
+
+    fn send_chunk<'a>(&'a self, to: &'a Contact, chunk: Chunk) -> BoxFuture<'a, io::Result<()>> {
+        let carried = self.network.carry((&self.address, self.node), &to.address, to.node, Packet::Chunk(chunk));
+        let outcome = match carried {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::NotConnected, format!("`{to}` cannot be reached"))),
+        };
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn retain(&self, _wanted: &dyn Fn(&Contact) -> bool) {}
+
+    fn stop(&self) {
+        let mut wires = self.network.wires();
+        if wires.ends.get(&self.address).is_some_and(|end| end.node == self.node) {
+            wires.ends.remove(&self.address);
+        }
+    }
+}

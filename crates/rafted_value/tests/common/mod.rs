@@ -1,0 +1,136 @@
+//! A value whose commands misbehave on request, and groups of it.
+#![allow(dead_code)] // each test file uses its own part
+
+use rafted_value::{Config, Context, Group, Loopback, Node, Value};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// A list of everything that was ever pushed.
+#[derive(Clone, Default, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Journal {
+    pub entries: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// Adds an entry and returns how many there are.
+    Push(String),
+    /// Takes that many milliseconds of everybody's time, then adds an entry.
+    Slow(u64),
+    /// Panics after adding an entry.
+    Panic(String),
+    /// Returns what the context says: index, time, seed.
+    Tell,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Query {
+    Length,
+    Panic,
+}
+
+impl Value for Journal {
+    const NAME: &'static str = "journal";
+    type Command = Command;
+    type Reply = usize;
+    type Query = Query;
+    type Answer = usize;
+
+    fn new() -> Journal {
+        Journal::default()
+    }
+
+    fn command(&mut self, command: Command, context: &Context) -> usize {
+        match command {
+            Command::Push(entry) => self.entries.push(entry),
+            Command::Slow(milliseconds) => {
+                busy(Duration::from_millis(milliseconds));
+                self.entries.push("slow".to_owned());
+            }
+            Command::Panic(entry) => {
+                self.entries.push(entry);
+                panic!("asked to");
+            }
+            Command::Tell => self.entries.push(format!("{} {:?} {}", context.index(), context.time(), context.seed())),
+        }
+        self.entries.len()
+    }
+
+    fn query(&self, query: Query) -> usize {
+        match query {
+            Query::Length => self.entries.len(),
+            Query::Panic => panic!("asked to"),
+        }
+    }
+}
+
+/// Holds its thread, as a long computation does.
+#[allow(clippy::disallowed_methods)] // user code may look at the clock to waste time; it is not part of the value
+fn busy(duration: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < duration {
+        std::thread::yield_now();
+    }
+}
+
+/// Nodes in one process, each with a member of the group.
+pub struct Three {
+    pub network: Loopback,
+    pub nodes: Vec<Node>,
+    pub groups: Vec<Group<Journal>>,
+}
+
+pub const ADDRESSES: [&str; 3] = ["a", "b", "c"];
+
+/// Short timeouts, so that tests of failover take no longer than they must.
+pub fn quick() -> Config {
+    Config::builder()
+        .heartbeat_interval(Duration::from_millis(50))
+        .election_timeout(Duration::from_millis(250))
+        .build()
+        .expect("a sound config")
+}
+
+pub async fn three() -> Three {
+    three_with(quick()).await
+}
+
+pub async fn three_with(config: Config) -> Three {
+    let network = Loopback::new();
+    let (mut nodes, mut groups) = (Vec::new(), Vec::new());
+    for address in ADDRESSES {
+        let node = Node::builder().transport(network.at(address)).start().await.expect("a node");
+        let opening = match groups.is_empty() {
+            true => node.group::<Journal>().config(config.clone()).bootstrap(),
+            false => node.group::<Journal>().join(["a"]),
+        };
+        groups.push(opening.open().await.expect("a member"));
+        nodes.push(node);
+    }
+    Three { network, nodes, groups }
+}
+
+impl Three {
+    /// The place of the member that leads.
+    pub async fn leader(&self) -> usize {
+        self.until(|| self.groups.iter().position(Group::is_leader)).await
+    }
+
+    /// What `look` finds, looking again until it finds something.
+    pub async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        until(look).await
+    }
+}
+
+/// What `look` finds, looking again until it finds something; gives up after ten seconds.
+pub async fn until<T>(look: impl Fn() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            match look() {
+                Some(found) => return found,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), found).await.expect("it happens within ten seconds")
+}

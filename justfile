@@ -1,0 +1,18 @@
+# `just check` never writes; `just fix` does.
+
+# What CI runs.
+check:
+    bash .ci/run
+
+# Format, and apply what clippy can mend by itself.
+fix:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+
+# Rewrite the recorded output of the scenarios; read the difference before you commit it.
+scenarios:
+    UPDATE=1 cargo test -p rafted_value_sim --test scenarios
+
+# The main job.
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
