@@ -7,7 +7,7 @@ use crate::action::Action;
 use crate::chain::Chain;
 use crate::disk::Durability;
 use crate::event::Event;
-use crate::history::{Fate, History, Outcome};
+use crate::history::{Fate, History, Outcome, Wish};
 use crate::invariants::{Broken, Seen, World};
 use crate::member::Member;
 use crate::name::{life_of, node_of};
@@ -211,7 +211,7 @@ impl Cluster {
                 }
             }
             Action::Propose { at, label, proposal } => {
-                let id = self.history.ask(&label);
+                let id = self.history.ask(&label, Wish::Entry);
                 self.feed(at, Input::Propose { id, proposal })?;
             }
             Action::Read { at, label } => {
@@ -219,7 +219,7 @@ impl Cluster {
                 self.feed(at, Input::Read(id))?;
             }
             Action::Transfer { at, label, to } => {
-                let id = self.history.ask(&label);
+                let id = self.history.ask(&label, Wish::Leader);
                 self.feed(at, Input::TransferLeadership { id, to })?;
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::event::Event;
-use crate::history::{Fate, Outcome};
+use crate::history::{Fate, Outcome, Wish};
 use crate::invariants::Broken;
 use crate::network::{Load, Packet};
 use crate::tale::Tale;
@@ -187,11 +187,10 @@ impl Cluster {
     }
 
     fn answer(&mut self, id: MemberId, answer: Answer) {
-        let label = self.history.request_label(answer.id);
+        let (label, wish) = self.history.request(answer.id);
         let Some(member) = self.members.get_mut(&id) else { return };
-        let is_transfer = label.starts_with("transfer");
         let fate = match answer.result {
-            Ok(entry) if is_transfer => Fate::Done(EntryId { index: LogIndex::ZERO, ..entry }),
+            Ok(_) if wish == Wish::Leader => Fate::HandedOver(member.term()),
             Ok(entry) => {
                 member.waiting.insert(entry, label.clone());
                 Fate::Appended(entry)

@@ -1,7 +1,7 @@
 //! What clients asked for and what became of it. An unknown outcome stays unknown: it is never taken for "no".
 
 use crate::tale::Names;
-use rafted_value_core::{EntryId, LogIndex, MemberId, ReadId, Refusal, RequestId};
+use rafted_value_core::{EntryId, LogIndex, MemberId, ReadId, Refusal, RequestId, Term};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -14,6 +14,8 @@ pub enum Fate {
     Appended(EntryId),
     /// Acknowledged.
     Done(EntryId),
+    /// Another member leads this term, as was asked for.
+    HandedOver(Term),
     /// Refused: nothing of it was done.
     Refused(Refusal),
     /// Whoever could have told is gone: it may still happen.
@@ -44,12 +46,22 @@ pub enum Outcome {
     Refused(Option<Refusal>),
 }
 
+/// What kind of thing is asked for, which decides what an answer means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// Something in the log.
+    #[default]
+    Entry,
+    /// Another leader.
+    Leader,
+}
+
 /// Every request of the run, by the label the chooser gave it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct History {
     requests: BTreeMap<String, Fate>,
     reads: BTreeMap<String, Read>,
-    request_labels: BTreeMap<RequestId, String>,
+    request_labels: BTreeMap<RequestId, (String, Wish)>,
     read_labels: BTreeMap<ReadId, String>,
     issued: u64,
     /// The latest entry that some client knows to be applied.
@@ -58,11 +70,11 @@ pub struct History {
 
 impl History {
     /// A client asks for something.
-    pub fn ask(&mut self, label: &str) -> RequestId {
+    pub fn ask(&mut self, label: &str, wish: Wish) -> RequestId {
         self.issued += 1;
         let id = RequestId(self.issued);
         self.requests.insert(label.to_owned(), Fate::Asked);
-        self.request_labels.insert(id, label.to_owned());
+        self.request_labels.insert(id, (label.to_owned(), wish));
         id
     }
 
@@ -76,8 +88,8 @@ impl History {
         id
     }
 
-    /// The label of a request.
-    pub fn request_label(&self, id: RequestId) -> String {
+    /// The label of a request, and its kind.
+    pub fn request(&self, id: RequestId) -> (String, Wish) {
         self.request_labels.get(&id).cloned().unwrap_or_default()
     }
 
@@ -127,6 +139,7 @@ impl fmt::Display for Fate {
             Fate::Asked => write!(f, "no answer yet"),
             Fate::Appended(entry) => write!(f, "in the log at {entry}"),
             Fate::Done(entry) => write!(f, "done at {entry}"),
+            Fate::HandedOver(term) => write!(f, "done, another leads term {term}"),
             Fate::Refused(why) => write!(f, "refused, {}", Names(why)),
             Fate::Unknown => write!(f, "outcome unknown"),
         }

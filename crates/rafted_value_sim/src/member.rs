@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::disk::{Disk, Durability};
 use crate::value::{Transfer, Value};
-use rafted_value_core::{EntryId, Lease, LogIndex, MemberId, Raft, Restored, Time, Timer};
+use rafted_value_core::{EntryId, Lease, LogIndex, MemberId, Raft, Restored, Term, Time, Timer};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -79,6 +79,11 @@ impl Member {
         self.raft = Some(Raft::new(self.id, self.clock.shows(real), restored));
         self.value = value;
         self.chain = chain;
+    }
+
+    /// Its term; that of its disk while it is down.
+    pub fn term(&self) -> Term {
+        self.raft.as_ref().map_or(self.disk.hard_state().term(), Raft::term)
     }
 
     /// What it believes the time to be.

@@ -9,7 +9,7 @@ use crate::name::Name;
 pub(super) const PROPERTY: Property = Property { name: "indexes in order", ids: "I22", check };
 
 fn check(event: &Event, _: &Seen, _: &World<'_>) -> Result<(), String> {
-    let Some((before, after)) = step(event) else { return Ok(()) };
+    let Some((_, after)) = step(event) else { return Ok(()) };
     require([after.base, after.applied, after.commit, after.last].is_sorted(), || {
         format!(
             "{}: base {} applied {} commit {} last {}",

@@ -67,7 +67,7 @@ impl Seen {
 }
 
 /// The links of `after` that `before` does not have.
-pub fn changed<'a>(before: &Portrait, after: &'a Portrait) -> &'a [crate::chain::Link] {
+pub(super) fn changed<'a>(before: &Portrait, after: &'a Portrait) -> &'a [crate::chain::Link] {
     let (old, new) = (before.log.links(), after.log.links());
     // Logs mostly change at their end: look for the last common link from there.
     let mut common = old.len().min(new.len());

@@ -1,0 +1,55 @@
+//! Runs every scenario and compares what happens with what is recorded. `UPDATE=1` records anew; what changed is
+//! then read in review. Expectations hold either way.
+
+use rafted_value_sim::script;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn scenarios() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let entries = fs::read_dir(folder).expect("the folder of scenarios");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
+    files.sort();
+    files
+}
+
+/// What is wrong with a file, if something is. Rewrites it if `update`.
+fn play(file: &Path, update: bool) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let recorded = script::run(&text).map_err(|failure| format!("{failure}\n{}", tail(&failure.so_far)))?;
+    if recorded == text {
+        return Ok(());
+    }
+    if update {
+        return fs::write(file, recorded).map_err(|error| error.to_string());
+    }
+    let mut lines = recorded.lines().zip(text.lines()).enumerate();
+    let (at, (new, old)) = lines.find(|(_, (new, old))| new != old).unwrap_or((0, ("", "")));
+    Err(format!("line {}: recorded  {old}\n        happened  {new}", at + 1))
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}
+
+#[test]
+fn every_scenario_is_as_recorded() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let wrong: Vec<String> = scenarios()
+        .iter()
+        .filter_map(|file| play(file, update).err().map(|what| format!("{}: {what}", file.display())))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn every_scenario_states_its_point() {
+    for file in scenarios() {
+        let text = fs::read_to_string(&file).expect("a scenario");
+        let expects = text.lines().filter(|line| line.starts_with("> ") && line.contains("expect ")).count();
+        assert!(expects >= 2, "{} expects too little", file.display());
+        assert!(text.starts_with("# "), "{} does not say what it shows", file.display());
+    }
+}
