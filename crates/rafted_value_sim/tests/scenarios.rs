@@ -3,6 +3,7 @@
 
 use rafted_value_sim::script;
 use std::fs;
+use std::panic;
 use std::path::{Path, PathBuf};
 
 fn scenarios() -> Vec<PathBuf> {
@@ -18,7 +19,9 @@ fn scenarios() -> Vec<PathBuf> {
 fn play(file: &Path, update: bool) -> Result<(), String> {
     let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
     states_its_point(&text)?;
-    let recorded = script::run(&text).map_err(|failure| format!("{failure}\n{}", tail(&failure.so_far)))?;
+    // A panic is the core's own invariants at work: the story that led there is told like any other failure.
+    let run = panic::catch_unwind(|| script::run(&text)).map_err(|_| "the core panicked, see above".to_owned())?;
+    let recorded = run.map_err(|failure| format!("{failure}\n{}", tail(&failure.so_far)))?;
     if recorded == text {
         return Ok(());
     }
