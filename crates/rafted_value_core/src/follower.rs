@@ -15,15 +15,14 @@ pub(crate) struct Follower {
 }
 
 impl Raft {
-    /// Something from a leader of an earlier term: it is told that its term is over. The rest proves nothing.
+    /// Something from a leader of an earlier term: it is told that its term is over, and nothing else. An echo of its
+    /// round would be taken for one of its own if it leads again by now.
     pub(crate) fn on_old_term(&mut self, from: MemberId, body: &Body) {
-        let (prev, round, sent) = match body {
-            Body::AppendEntries(request) => (request.prev.index, request.round, request.sent),
-            Body::InstallSnapshot(request) => (request.snapshot.index(), 0, Time::default()),
-            _ => return,
-        };
-        let result = AppendResult::Rejected { prev, hint: EntryId::ZERO };
-        self.reply_to_append(from, result, (round, sent), Duration::ZERO, After::HardState);
+        if !matches!(body, Body::AppendEntries(_) | Body::InstallSnapshot(_)) {
+            return;
+        }
+        let result = AppendResult::Rejected { prev: LogIndex::ZERO, hint: EntryId::ZERO };
+        self.reply_to_append(from, result, (0, Time::default()), Duration::ZERO, After::HardState);
     }
 
     /// Follows `from`, which leads the current term; refused if another does.

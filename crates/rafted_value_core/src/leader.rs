@@ -13,7 +13,7 @@ use crate::quorum::agreed;
 use crate::raft::{FollowerStatus, Raft, Role};
 use crate::read::Reads;
 use crate::ready::{Refusal, Timer};
-use crate::types::{EntryId, LogIndex, MemberId, RequestId, Time};
+use crate::types::{EntryId, LogIndex, MemberId, RequestId, Term, Time};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -60,7 +60,7 @@ impl Raft {
     }
 
     /// Whatever a leader still owes to anybody is answered when it stops leading.
-    pub(crate) fn stop_leading(&mut self, leader: Leader, why: StepDown) {
+    pub(crate) fn stop_leading(&mut self, leader: Leader, led: Term, why: StepDown) {
         let known = self.leader();
         for read in leader.reads.drain() {
             self.answer_read(read, Err(Refusal::NotLeader(known)));
@@ -75,7 +75,7 @@ impl Raft {
                 self.answer(request, result.clone());
             }
         }
-        self.notice(Notice::SteppedDown { term: self.term(), why });
+        self.notice(Notice::SteppedDown { term: led, why });
     }
 
     fn set_heartbeat_timer(&mut self) {

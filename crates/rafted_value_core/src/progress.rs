@@ -183,7 +183,8 @@ impl Progress {
     }
 
     /// Called at each heartbeat. A lost message is sent again: a probe at once, what was replicated when the oldest
-    /// is unanswered for `patience` and the follower's log has not even its end. Returns whether it starts over.
+    /// is unanswered for `patience`. If the follower's log seems to have it, only the answer is asked for again: it
+    /// may be lost, or the disk slow. Returns whether entries are sent again.
     pub(crate) fn heartbeat(&mut self, now: Time, patience: Duration) -> bool {
         match &mut self.sending {
             Sending::Probe { waiting } => {
@@ -192,10 +193,11 @@ impl Progress {
             }
             Sending::Replicate(window) => {
                 let Some(oldest) = window.messages.front() else { return false };
-                let lost = now.since(oldest.sent) >= patience && self.last < oldest.last;
-                if lost {
-                    self.probe(self.matched.next());
+                if now.since(oldest.sent) < patience {
+                    return false;
                 }
+                let lost = self.last < oldest.last;
+                self.probe(if lost { self.matched.next() } else { self.next });
                 lost
             }
             Sending::Snapshot { at, sent: Some(sent) } => {

@@ -310,12 +310,13 @@ impl Raft {
 
     /// Everything that does not depend on the role of the member that is no longer listened to.
     pub(crate) fn become_follower(&mut self, term: Term, leader: Option<MemberId>, why: StepDown) {
-        if term > self.term() {
+        let led = self.term();
+        if term > led {
             self.enter_term(term);
         }
         let next = Role::Follower(Follower { leader });
         if let Role::Leader(leader) = core::mem::replace(&mut self.role, next) {
-            self.stop_leading(leader, why);
+            self.stop_leading(leader, led, why);
         }
         if let Some(leader) = leader {
             self.notice(Notice::FollowsLeader { leader, term });

@@ -1,0 +1,66 @@
+//! Everything that can be done to a cluster.
+
+use crate::name::Node;
+use crate::network::PacketNo;
+use rafted_value_core::{MemberId, Proposal};
+use std::time::Duration;
+
+/// One thing that happens next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Time passes, and nothing else.
+    Pass(Duration),
+    /// A packet arrives.
+    Deliver(PacketNo),
+    /// A packet is lost.
+    Drop(PacketNo),
+    /// A packet is repeated.
+    Duplicate(PacketNo),
+    /// A packet arrives at somebody else.
+    Misroute(PacketNo, MemberId),
+    /// A member's timer fires, as early as it may; time passes until then.
+    Fire(MemberId),
+    /// A member's oldest write is synced.
+    Sync(MemberId),
+    /// A member's disk fails.
+    FailDisk(MemberId),
+    /// A member's process ends.
+    Crash(MemberId),
+    /// A node's process begins again: a durable member as itself, another one as a new member.
+    Restart(MemberId),
+    /// A new member starts that knows nothing and waits for a leader.
+    Join(MemberId),
+    /// A link is cut in one direction.
+    Cut(Node, Node),
+    /// A link is joined in one direction.
+    Mend(Node, Node),
+    /// All links are joined.
+    Heal,
+    /// A member's clock runs at another rate from now on.
+    Drift(MemberId, u32),
+    /// A client proposes something.
+    Propose {
+        /// To whom.
+        at: MemberId,
+        /// The client's name for it.
+        label: String,
+        /// What.
+        proposal: Proposal,
+    },
+    /// A client reads.
+    Read {
+        /// At whom.
+        at: MemberId,
+        /// The client's name for it.
+        label: String,
+    },
+    /// A client wants another leader.
+    Transfer {
+        /// At whom.
+        at: MemberId,
+        /// The client's name for it.
+        label: String,
+        /// Who shall lead; nobody cancels.
+        to: Option<MemberId>,
+    },
+}

@@ -1,0 +1,98 @@
+//! A member's disk. Writes are on their way until they are synced, and a crash loses those that are not. A member
+//! in memory confirms at once, and a crash loses everything.
+
+use crate::chain::Chain;
+use crate::value::{Transfer, Value};
+use rafted_value_core::{Entry, HardState, Restored, SnapshotMeta, Write, WriteNo};
+use std::collections::VecDeque;
+
+/// Whether a member survives its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// Restarts from its disk as the member it was.
+    Durable,
+    /// Forgets everything; its node continues as a new member.
+    Memory,
+}
+
+/// What is synced, and what is on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Disk {
+    /// Whether it is one at all.
+    pub durability: Durability,
+    hard_state: HardState,
+    base: SnapshotMeta,
+    /// The value as of `base`.
+    value: Value,
+    entries: Vec<Entry>,
+    /// The synced log as the checker sees it.
+    chain: Chain,
+    unsynced: VecDeque<(Write, Option<Transfer>)>,
+}
+
+impl Disk {
+    /// A disk on which exactly this is synced.
+    pub fn holding(durability: Durability, restored: &Restored, value: Value, chain: Chain) -> Disk {
+        Disk {
+            durability,
+            hard_state: restored.hard_state,
+            base: restored.base.clone(),
+            value,
+            entries: restored.entries.clone(),
+            chain,
+            unsynced: VecDeque::new(),
+        }
+    }
+
+    /// A write begins; `transfer` is the value that comes with its snapshot.
+    pub fn submit(&mut self, write: Write, transfer: Option<Transfer>) {
+        self.unsynced.push_back((write, transfer));
+    }
+
+    /// Whether a write is on its way.
+    pub fn is_busy(&self) -> bool {
+        !self.unsynced.is_empty()
+    }
+
+    /// Syncs the oldest write; returns its number.
+    pub fn sync(&mut self) -> Option<WriteNo> {
+        let (write, transfer) = self.unsynced.pop_front()?;
+        if let Some(hard_state) = write.hard_state {
+            self.hard_state = hard_state;
+        }
+        if let (Some(base), Some(transfer)) = (write.snapshot, transfer) {
+            self.base = base;
+            self.value = transfer.value;
+            self.chain = transfer.chain;
+            self.entries.clear();
+        }
+        if let Some(append) = write.append {
+            self.chain.replace(append.from, &append.entries);
+            self.entries.retain(|entry| entry.id.index < append.from);
+            self.entries.extend(append.entries);
+        }
+        Some(write.no)
+    }
+
+    /// Power is gone: what was not synced never was.
+    pub fn crash(&mut self) {
+        self.unsynced.clear();
+    }
+
+    /// What a restarted member starts from, and the value that belongs to its base.
+    pub fn restore(&self) -> (Restored, Value, Chain) {
+        let Disk { hard_state, base, entries, .. } = self;
+        let restored = Restored { hard_state: *hard_state, base: base.clone(), entries: entries.clone() };
+        (restored, self.value.clone(), self.chain.clone())
+    }
+
+    /// The synced term and vote.
+    pub fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
+    /// The synced log.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+}

@@ -1,0 +1,250 @@
+//! The driver of a member, in miniature: steps it and performs what it wants, in the order that the core asks for.
+
+use crate::cluster::Cluster;
+use crate::event::Event;
+use crate::history::{Fate, Outcome, Wish};
+use crate::invariants::Broken;
+use crate::network::{Load, Packet};
+use crate::tale::Tale;
+use crate::value::Transfer;
+use rafted_value_core::{
+    Answer, AppendEntries, AppendResult, Ballot, Body, Entry, EntryId, Input, LogIndex, MemberId, Message, Notice,
+    ReadAnswer, Ready, SnapshotMeta, Write,
+};
+use std::collections::VecDeque;
+
+impl Cluster {
+    /// Tells a member what happened, and it the consequences that need nobody else. Nobody hears it if it is down.
+    pub(crate) fn feed(&mut self, id: MemberId, input: Input) -> Result<(), Broken> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let claim = match &input {
+                Input::Message(message) => claim_of(message),
+                _ => None,
+            };
+            let now = self.now;
+            let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+            let local = member.now(now);
+            let Some(raft) = &mut member.raft else { return Ok(()) };
+            raft.step(local, input);
+            self.perform_ready(id, claim, &mut inputs)?;
+        }
+        Ok(())
+    }
+
+    /// What a member wants done although nothing happened: it has just started.
+    pub(crate) fn drain(&mut self, id: MemberId) -> Result<(), Broken> {
+        let mut inputs = VecDeque::new();
+        self.perform_ready(id, None, &mut inputs)?;
+        while let Some(input) = inputs.pop_front() {
+            self.feed(id, input)?;
+        }
+        Ok(())
+    }
+
+    fn perform_ready(
+        &mut self,
+        id: MemberId,
+        claim: Option<(Message, EntryId, EntryId)>,
+        inputs: &mut VecDeque<Input>,
+    ) -> Result<(), Broken> {
+        let mut ready = Ready::default();
+        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        let Some(raft) = &mut member.raft else { return Ok(()) };
+        raft.take_ready(&mut ready);
+        member.lease = ready.lease;
+        if ready.timer.is_some() {
+            member.timer = ready.timer;
+        }
+        if raft.is_halted() {
+            member.timer = None;
+        }
+        if let Some(write) = ready.write {
+            self.submit(id, write, inputs);
+        }
+        self.note_claim(id, claim)?;
+        self.paint(id)?;
+        for notice in ready.notices {
+            self.hear(id, notice);
+        }
+        for message in ready.messages {
+            self.send(message)?;
+        }
+        for to in ready.snapshots {
+            self.send_value(id, to)?;
+        }
+        self.apply(id, &ready.committed, inputs)?;
+        for answer in ready.answers {
+            self.answer(id, answer);
+        }
+        for answer in ready.reads {
+            self.answer_read(id, answer)?;
+        }
+        self.serve_readers(id);
+        Ok(())
+    }
+
+    fn submit(&mut self, id: MemberId, write: Write, inputs: &mut VecDeque<Input>) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let transfer = write.snapshot.is_some().then(|| member.arrived.take()).flatten();
+        if let Some(transfer) = &transfer {
+            member.chain = transfer.chain.clone();
+            member.value = transfer.value.clone();
+        }
+        if let Some(append) = &write.append {
+            member.chain.replace(append.from, &append.entries);
+        }
+        member.disk.submit(write, transfer);
+        if member.disk.durability == crate::disk::Durability::Memory
+            && let Some(no) = member.disk.sync()
+        {
+            inputs.push_back(Input::Persisted(no));
+        }
+    }
+
+    /// If the log has what it was sent, and what precedes it, then the sender's log is verified so far.
+    fn note_claim(&mut self, id: MemberId, claim: Option<(Message, EntryId, EntryId)>) -> Result<(), Broken> {
+        let Some((message, prev, last)) = claim else { return Ok(()) };
+        let Some(member) = self.members.get(&id) else { return Ok(()) };
+        let has = |id: EntryId| id == EntryId::ZERO || member.chain.at(id.index).is_some_and(|link| link.id == id);
+        if has(prev) && has(last) {
+            self.observe(Event::Verified { by: id, term: message.term, upto: last.index })?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, id: MemberId, notice: Notice) {
+        let steps_down = matches!(notice, Notice::SteppedDown { .. });
+        self.tales.push(Tale::Noticed(id, notice));
+        let Some(member) = self.members.get_mut(&id).filter(|_| steps_down) else { return };
+        for label in std::mem::take(&mut member.waiting).into_values() {
+            self.history.settle(&label, Fate::Unknown);
+            self.tales.push(Tale::Settled(label, Fate::Unknown));
+        }
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), Broken> {
+        let (by, to, term) = (message.from, message.to, message.term);
+        self.observe(Event::Spoke { by, term })?;
+        match &message.body {
+            Body::RequestVote(request) if request.ballot != Ballot::PreVote => {
+                self.observe(Event::Campaigned { by, term, last: request.last })?;
+            }
+            Body::RequestVoteReply(reply) if reply.ballot != Ballot::PreVote && reply.granted => {
+                self.observe(Event::Voted { by, to, term })?;
+            }
+            Body::AppendEntriesReply(reply) => {
+                if let AppendResult::Accepted { matched } = reply.result {
+                    self.observe(Event::Acknowledged { by, term, upto: matched })?;
+                }
+            }
+            Body::InstallSnapshotReply(reply) => {
+                self.observe(Event::Acknowledged { by, term, upto: reply.matched })?;
+            }
+            _ => {}
+        }
+        self.network.send(Packet { from: by, to, sent: self.now, load: Load::Message(message) });
+        Ok(())
+    }
+
+    /// The value as of now, with what the log says about that entry.
+    fn send_value(&mut self, from: MemberId, to: MemberId) -> Result<(), Broken> {
+        let Some(member) = self.members.get(&from) else { return Ok(()) };
+        let Some(raft) = &member.raft else { return Ok(()) };
+        let index = member.value.applied;
+        let Some(last_included) = raft.log().id_at(index) else { return Ok(()) };
+        let snapshot = SnapshotMeta {
+            last_included,
+            membership: raft.log().membership_at(index).clone(),
+            config: raft.log().config_at(index).clone(),
+        };
+        let (value, chain) = (member.value.clone(), member.chain.prefix(index));
+        let transfer = Transfer { term: raft.term(), snapshot, value, chain };
+        let packet = Packet { from, to, sent: self.now, load: Load::Transfer(Box::new(transfer)) };
+        match self.network.send(packet.clone()) {
+            true => Ok(()),
+            false => self.lose(packet),
+        }
+    }
+
+    fn apply(&mut self, id: MemberId, entries: &[Entry], inputs: &mut VecDeque<Input>) -> Result<(), Broken> {
+        for entry in entries {
+            let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+            member.value.apply(entry);
+            let hash = member.chain.hash_at(entry.id.index).unwrap_or_default();
+            let waits = member.waiting.remove(&entry.id);
+            self.observe(Event::Applied { by: id, id: entry.id, hash })?;
+            if let Some(label) = waits {
+                self.observe(Event::Done { id: entry.id })?;
+                self.history.settle(&label, Fate::Done(entry.id));
+                self.tales.push(Tale::Settled(label, Fate::Done(entry.id)));
+            }
+        }
+        if let Some(last) = entries.last() {
+            inputs.push_back(Input::Applied(last.id.index));
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, id: MemberId, answer: Answer) {
+        let (label, wish) = self.history.request(answer.id);
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let fate = match answer.result {
+            Ok(_) if wish == Wish::Leader => Fate::HandedOver(member.term()),
+            Ok(entry) => {
+                member.waiting.insert(entry, label.clone());
+                Fate::Appended(entry)
+            }
+            Err(why) => Fate::Refused(why),
+        };
+        self.history.settle(&label, fate.clone());
+        if !matches!(fate, Fate::Appended(_)) {
+            self.tales.push(Tale::Settled(label, fate));
+        }
+    }
+
+    fn answer_read(&mut self, id: MemberId, answer: ReadAnswer) -> Result<(), Broken> {
+        let label = self.history.read_label(answer.id);
+        match answer.result {
+            Ok(index) => {
+                let floor = self.history.read(&label).map_or(LogIndex::ZERO, |read| read.floor);
+                self.observe(Event::ReadConfirmed { by: id, index, floor })?;
+                self.history.settle_read(&label, Outcome::Confirmed(index));
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.readers.insert(label, index);
+                }
+            }
+            Err(why) => {
+                let outcome = Outcome::Refused(Some(why));
+                self.history.settle_read(&label, outcome.clone());
+                self.tales.push(Tale::Read(label, outcome));
+            }
+        }
+        Ok(())
+    }
+
+    fn serve_readers(&mut self, id: MemberId) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let applied = member.value.applied;
+        let ready: Vec<String> =
+            member.readers.iter().filter(|(_, index)| **index <= applied).map(|(label, _)| label.clone()).collect();
+        for label in ready {
+            member.readers.remove(&label);
+            let outcome = Outcome::Served(applied, member.value.commands.clone());
+            self.history.settle_read(&label, outcome.clone());
+            self.tales.push(Tale::Read(label, outcome));
+        }
+    }
+}
+
+/// What a leader's message says about the log: the message, the entry before what it sends, and the last one sent.
+fn claim_of(message: &Message) -> Option<(Message, EntryId, EntryId)> {
+    let (prev, last) = match &message.body {
+        Body::AppendEntries(AppendEntries { prev, entries, .. }) => {
+            (*prev, entries.last().map_or(*prev, |entry| entry.id))
+        }
+        Body::InstallSnapshot(request) => (EntryId::ZERO, request.snapshot.last_included),
+        _ => return None,
+    };
+    Some((message.clone(), prev, last))
+}

@@ -1,0 +1,82 @@
+//! What the checker is told, one thing at a time and in the order in which they happened.
+
+use crate::portrait::Portrait;
+use rafted_value_core::{EntryId, LogIndex, MemberId, Term};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A member took a step, started again, or crashed.
+    Moved {
+        /// What it was.
+        before: Box<Portrait>,
+        /// What it is.
+        after: Box<Portrait>,
+    },
+    /// A member was sent entries, and its log has them and what precedes them.
+    Verified {
+        /// The member.
+        by: MemberId,
+        /// The term of the leader that sent them.
+        term: Term,
+        /// The last of them.
+        upto: LogIndex,
+    },
+    /// A request for real votes left.
+    Campaigned {
+        /// The candidate.
+        by: MemberId,
+        /// Its term.
+        term: Term,
+        /// The end of its log.
+        last: EntryId,
+    },
+    /// A real vote left its voter.
+    Voted {
+        /// The voter.
+        by: MemberId,
+        /// The candidate.
+        to: MemberId,
+        /// The term.
+        term: Term,
+    },
+    /// An acknowledgement of entries left a follower.
+    Acknowledged {
+        /// The follower.
+        by: MemberId,
+        /// The term of the leader it answers.
+        term: Term,
+        /// The last entry it acknowledges.
+        upto: LogIndex,
+    },
+    /// A message left.
+    Spoke {
+        /// Who.
+        by: MemberId,
+        /// In which term.
+        term: Term,
+    },
+    /// An entry was applied to a value.
+    Applied {
+        /// Whose.
+        by: MemberId,
+        /// Which entry.
+        id: EntryId,
+        /// The hash of the log up to it.
+        hash: u64,
+    },
+    /// A client was told that its command is done.
+    Done {
+        /// Where it stands.
+        id: EntryId,
+    },
+    /// A read was confirmed.
+    ReadConfirmed {
+        /// By whom.
+        by: MemberId,
+        /// What it will see at least.
+        index: LogIndex,
+        /// What it must see at least.
+        floor: LogIndex,
+    },
+}

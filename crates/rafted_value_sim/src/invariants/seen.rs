@@ -1,0 +1,78 @@
+//! Everything that properties need to know of the past.
+
+use crate::chain::Chain;
+use crate::event::Event;
+use crate::portrait::Portrait;
+use rafted_value_core::{EntryId, LogIndex, MemberId, Term};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The whole history as far as any property asks for it. "Ever" means since the beginning of the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Seen {
+    /// Who ever led which term.
+    pub leaders: BTreeMap<Term, MemberId>,
+    /// The log of each term's leader, as it last was in that term.
+    pub leader_logs: BTreeMap<Term, Chain>,
+    /// Every real vote that ever left a voter.
+    pub votes: BTreeMap<(MemberId, Term), MemberId>,
+    /// The end of each candidate's log.
+    pub campaigns: BTreeMap<(MemberId, Term), EntryId>,
+    /// The hash of the log up to every entry that ever stood in a log.
+    pub entries: BTreeMap<EntryId, u64>,
+    /// Everything that was ever committed.
+    pub committed: Chain,
+    /// What was ever applied at each index.
+    pub applied: BTreeMap<LogIndex, u64>,
+    /// Up to where each member's log was verified by the leader of which term.
+    pub verified: BTreeMap<MemberId, (Term, LogIndex)>,
+    /// Every entry of which a client was told that it is done.
+    pub done: BTreeSet<EntryId>,
+}
+
+impl Seen {
+    /// Remembers what has been checked.
+    pub fn remember(&mut self, event: Event) {
+        match event {
+            Event::Moved { before, after } => self.remember_step(&before, *after),
+            Event::Verified { by, term, upto } => {
+                let known = self.verified.entry(by).or_default();
+                *known = (*known).max((term, upto));
+            }
+            Event::Campaigned { by, term, last } => {
+                self.campaigns.insert((by, term), last);
+            }
+            Event::Voted { by, to, term } => {
+                self.votes.insert((by, term), to);
+            }
+            Event::Applied { id, hash, .. } => {
+                self.applied.insert(id.index, hash);
+            }
+            Event::Done { id } => {
+                self.done.insert(id);
+            }
+            Event::Acknowledged { .. } | Event::Spoke { .. } | Event::ReadConfirmed { .. } => {}
+        }
+    }
+
+    fn remember_step(&mut self, before: &Portrait, after: Portrait) {
+        for link in changed(before, &after) {
+            self.entries.insert(link.id, link.hash);
+        }
+        if after.leads() {
+            self.leaders.insert(after.term(), after.id);
+            self.leader_logs.insert(after.term(), after.log.clone());
+        }
+        self.committed.extend(&after.log, after.commit);
+    }
+}
+
+/// The links of `after` that `before` does not have.
+pub(super) fn changed<'a>(before: &Portrait, after: &'a Portrait) -> &'a [crate::chain::Link] {
+    let (old, new) = (before.log.links(), after.log.links());
+    // Logs mostly change at their end: look for the last common link from there.
+    let mut common = old.len().min(new.len());
+    while common > 0 && old[common - 1].hash != new[common - 1].hash {
+        common -= 1;
+    }
+    &new[common..]
+}

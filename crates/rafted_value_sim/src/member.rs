@@ -1,0 +1,99 @@
+//! One member with everything around it: its clock, its disk, its value and the callers that wait for it.
+
+use crate::chain::Chain;
+use crate::clock::Clock;
+use crate::disk::{Disk, Durability};
+use crate::value::{Transfer, Value};
+use rafted_value_core::{EntryId, Lease, LogIndex, MemberId, Raft, Restored, Term, Time, Timer};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One member. `raft` is `None` while its process is down.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// Which.
+    pub id: MemberId,
+    /// The real thing.
+    pub raft: Option<Raft>,
+    /// What time it believes it is.
+    pub clock: Clock,
+    /// What it would survive with.
+    pub disk: Disk,
+    /// What it has applied.
+    pub value: Value,
+    /// Its log, for the checker.
+    pub chain: Chain,
+    /// When it wants to be woken.
+    pub timer: Option<Timer>,
+    /// What its readers see.
+    pub lease: Option<Lease>,
+    /// Callers that wait for an entry.
+    pub waiting: BTreeMap<EntryId, String>,
+    /// Readers that wait for an entry to be applied.
+    pub readers: BTreeMap<String, LogIndex>,
+    /// A value that arrived and that the member was just told about.
+    pub arrived: Option<Transfer>,
+}
+
+impl Member {
+    /// A member that starts at `real` from `restored`, which is on its disk.
+    pub fn start(
+        id: MemberId,
+        durability: Durability,
+        real: Duration,
+        restored: Restored,
+        value: Value,
+        chain: Chain,
+    ) -> Member {
+        let clock = Clock::default();
+        let disk = Disk::holding(durability, &restored, value.clone(), chain.clone());
+        Member {
+            id,
+            raft: Some(Raft::new(id, clock.shows(real), restored)),
+            clock,
+            disk,
+            value,
+            chain,
+            timer: None,
+            lease: None,
+            waiting: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            arrived: None,
+        }
+    }
+
+    /// The process ends. Returns the callers that are left without an answer.
+    pub fn crash(&mut self) -> Vec<String> {
+        self.raft = None;
+        self.disk.crash();
+        self.timer = None;
+        self.lease = None;
+        self.arrived = None;
+        self.readers.clear();
+        std::mem::take(&mut self.waiting).into_values().collect()
+    }
+
+    /// The process begins again, from its disk.
+    pub fn restart(&mut self, real: Duration) {
+        let (restored, value, chain) = self.disk.restore();
+        self.raft = Some(Raft::new(self.id, self.clock.shows(real), restored));
+        self.value = value;
+        self.chain = chain;
+    }
+
+    /// Its term; that of its disk while it is down.
+    pub fn term(&self) -> Term {
+        self.raft.as_ref().map_or(self.disk.hard_state().term(), Raft::term)
+    }
+
+    /// What it believes the time to be.
+    pub fn now(&self, real: Duration) -> Time {
+        self.clock.shows(real)
+    }
+
+    /// The simulation's time at which its timer may fire first, and last.
+    pub fn timer_window(&self) -> Option<(Duration, Duration)> {
+        let timer = self.timer?;
+        Some((self.clock.when(timer.earliest), self.clock.when(timer.latest)))
+    }
+}
