@@ -76,7 +76,11 @@ impl<V: Value> Applier<V> {
     }
 
     /// Reads the value once it contains `index`, on the caller's own thread. Cancellation safe.
-    pub(crate) async fn read<R>(&self, index: LogIndex, read: impl FnOnce(&StateMachine<V>) -> R) -> Result<R, Refused> {
+    pub(crate) async fn read<R>(
+        &self,
+        index: LogIndex,
+        read: impl FnOnce(&StateMachine<V>) -> R,
+    ) -> Result<R, Refused> {
         self.contains(index).await?;
         Ok(read(&*self.state.read().await))
     }

@@ -145,7 +145,7 @@ impl Caller {
             (Target::Here, Some(here)) => self.ask_here(here, ask).await,
             (Target::There(contact), _) => {
                 let asked = self.host.requests.send(&*self.host.network, contact, self.request(ask));
-                let answer = self.within(ATTEMPT, asked).await;
+                let answer = timers::within(&self.host.deadlines, ATTEMPT, asked).await;
                 answer.unwrap_or(Response::Refused(Refused::OutcomeUnknown))
             }
             (Target::Here, None) => Response::Refused(Refused::NoSuchGroup),
@@ -159,9 +159,7 @@ impl Caller {
         self.host.mailbox.post(match ask {
             Ask::Command(envelope) => Event::Command { group, envelope: envelope.clone(), caller },
             Ask::Query(_) | Ask::ReadIndex => Event::Read { group, caller },
-            Ask::Change(change) => {
-                Event::Propose { group, proposal: Proposal::Membership(change.clone()), caller }
-            }
+            Ask::Change(change) => Event::Propose { group, proposal: Proposal::Membership(change.clone()), caller },
         });
         response.await.unwrap_or(Response::Refused(Refused::Stopped))
     }
@@ -213,21 +211,12 @@ impl Caller {
         }
     }
 
-    /// The node's own clock, so that any runtime will do.
-    fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
-        let _node = self.host.runtime.enter();
-        tokio::time::sleep(duration)
+    async fn sleep(&self, duration: Duration) {
+        timers::sleep(&self.host.deadlines, duration).await;
     }
 
+    /// What `work` comes to, unless the deadline comes first.
     pub(crate) async fn until<T>(&self, deadline: Time, work: impl Future<Output = T>) -> Option<T> {
-        self.within(deadline.since(timers::now()), work).await
-    }
-
-    async fn within<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let timeout = {
-            let _node = self.host.runtime.enter();
-            tokio::time::timeout(patience, work)
-        };
-        timeout.await.ok()
+        timers::within(&self.host.deadlines, deadline.since(timers::now()), work).await
     }
 }

@@ -1,7 +1,7 @@
 //! A handle to a group whose members are all elsewhere.
 
-use crate::calls::{Calls, Patience};
 use crate::caller::Caller;
+use crate::calls::{Calls, Patience};
 use crate::contact::Contact;
 use crate::error::{ChangeError, CommandError, QueryError, StartError, StatusError};
 use crate::group::TIMEOUT;

@@ -1,8 +1,8 @@
 //! The handle that users hold.
 
 use crate::applier::Applier;
-use crate::calls::{Calls, Patience};
 use crate::caller::{Ask, Caller, Here};
+use crate::calls::{Calls, Patience};
 use crate::contact::{Contact, MemberOf};
 use crate::error::{ChangeError, CommandError, QueryError, StatusError};
 use crate::mailbox::Event;
@@ -219,4 +219,3 @@ impl<V: Value> Group<V> {
         crate::applier::Machine::applied(&*self.inner.applier)
     }
 }
-

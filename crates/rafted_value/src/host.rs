@@ -16,6 +16,8 @@ pub(crate) struct Host {
     pub(crate) requests: Arc<Requests>,
     /// The node's own runtime: the loop, connections, timers; user code runs on threads beside it.
     pub(crate) runtime: Handle,
+    /// What callers' deadlines run on.
+    pub(crate) deadlines: Handle,
 }
 
 impl Host {

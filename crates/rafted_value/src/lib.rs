@@ -4,8 +4,8 @@
 
 mod applier;
 mod batch;
-mod calls;
 mod caller;
+mod calls;
 mod client;
 mod config;
 mod contact;

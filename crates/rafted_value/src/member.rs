@@ -105,7 +105,15 @@ impl Member {
         (group, name, value): (GroupId, String, &'static str),
         machine: Arc<dyn Machine>,
     ) -> (Member, watch::Receiver<View>) {
-        let view = View { role: RoleKind::Follower, term: Term(0), leader: None, member: false, voter: false, settled: false, ended: None };
+        let view = View {
+            role: RoleKind::Follower,
+            term: Term(0),
+            leader: None,
+            member: false,
+            voter: false,
+            settled: false,
+            ended: None,
+        };
         let (view, receiver) = watch::channel(view);
         let member = Member {
             group,
@@ -474,11 +482,7 @@ impl Member {
 }
 
 fn contacts_of(membership: &Membership) -> BTreeMap<MemberId, Contact> {
-    membership
-        .members()
-        .iter()
-        .filter_map(|(id, member)| Some((*id, Contact::from_bytes(&member.contact)?)))
-        .collect()
+    membership.members().iter().filter_map(|(id, member)| Some((*id, Contact::from_bytes(&member.contact)?))).collect()
 }
 
 /// What the group allows; what a member cannot read, it leaves to those who can.

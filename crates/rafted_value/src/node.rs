@@ -120,7 +120,8 @@ async fn surroundings(transport: Box<dyn Transport>) -> Result<Arc<Host>, StartE
     let local = Local { node, cluster: cluster.clone() };
     let network = transport.start(local, mailbox.clone()).await.map_err(StartError::Transport)?;
     let (requests, runtime) = (Arc::new(Requests::default()), tokio::runtime::Handle::current());
-    Ok(Arc::new(Host { node, cluster, network, mailbox, requests, runtime }))
+    let deadlines = timers::deadlines().map_err(StartError::Thread)?;
+    Ok(Arc::new(Host { node, cluster, network, mailbox, requests, runtime, deadlines }))
 }
 
 impl Node {

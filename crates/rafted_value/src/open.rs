@@ -193,11 +193,7 @@ impl<V: Value> GroupBuilder<V> {
     async fn ask(&self, to: &Contact, request: Request, deadline: Time) -> Option<Response> {
         let host = &self.node.inner.host;
         let limit = ATTEMPT.min(deadline.since(timers::now()));
-        let timeout = {
-            let _node = host.runtime.enter();
-            tokio::time::timeout(limit, host.requests.send(&*host.network, to, request))
-        };
-        timeout.await.ok()
+        timers::within(&host.deadlines, limit, host.requests.send(&*host.network, to, request)).await
     }
 
     /// Asks to be taken in, following the leader, until that is committed.
@@ -267,14 +263,11 @@ impl<V: Value> GroupBuilder<V> {
     ) -> Result<(), OpenError> {
         let mut view: watch::Receiver<View> = hosted.view.clone();
         let wait = view.wait_for(|view| view.ended.is_some() || reached(view));
-        let timeout = {
-            let _node = self.node.inner.host.runtime.enter();
-            tokio::time::timeout(deadline.since(timers::now()), wait)
-        };
-        match timeout.await {
-            Ok(Ok(view)) if view.ended.is_none() => Ok(()),
-            Ok(_) => Err(OpenError::Stopped { group: self.name.clone() }),
-            Err(_) => Err(self.no_answer(None)),
+        let left = deadline.since(timers::now());
+        match timers::within(&self.node.inner.host.deadlines, left, wait).await {
+            Some(Ok(view)) if view.ended.is_none() => Ok(()),
+            Some(_) => Err(OpenError::Stopped { group: self.name.clone() }),
+            None => Err(self.no_answer(None)),
         }
     }
 
@@ -299,11 +292,7 @@ impl<V: Value> GroupBuilder<V> {
     }
 
     async fn sleep(&self, about: Duration) {
-        let sleep = {
-            let _node = self.node.inner.host.runtime.enter();
-            tokio::time::sleep(timers::jittered(about))
-        };
-        sleep.await;
+        timers::sleep(&self.node.inner.host.deadlines, timers::jittered(about)).await;
     }
 }
 
@@ -325,4 +314,3 @@ fn leader_first(report: &StatusReport) -> VecDeque<Contact> {
     }
     contacts
 }
-

@@ -4,7 +4,11 @@ use crate::contact::GroupId;
 use rafted_value_core::{Time, Timer};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::Sleep;
 
 /// Now, on a clock that goes on while the machine is suspended: a lease that ran out meanwhile must be seen to.
 #[cfg(target_os = "linux")]
@@ -18,6 +22,41 @@ pub(crate) fn now() -> Time {
 pub(crate) fn now() -> Time {
     static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     Time(ORIGIN.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64)
+}
+
+/// What callers' deadlines run on: one thread for the whole process, which outlives every node, because a caller's
+/// deadline must come whatever becomes of the node it asks, and on whatever runtime the caller runs.
+///
+/// # Errors
+///
+/// If the process can have no more threads.
+pub(crate) fn deadlines() -> io::Result<Handle> {
+    static CLOCK: Mutex<Option<Handle>> = Mutex::new(None);
+    let mut clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(clock) = &*clock {
+        return Ok(clock.clone());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("rafted-clock".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(clock.insert(handle).clone())
+}
+
+/// Sleeps on `clock`.
+pub(crate) fn sleep(clock: &Handle, duration: Duration) -> Sleep {
+    let _clock = clock.enter();
+    tokio::time::sleep(duration)
+}
+
+/// What `work` comes to, unless it takes longer than `limit` on `clock`.
+pub(crate) async fn within<T>(clock: &Handle, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let timeout = {
+        let _clock = clock.enter();
+        tokio::time::timeout(limit, work)
+    };
+    timeout.await.ok()
 }
 
 /// An instant drawn from the range.

@@ -1,5 +1,6 @@
 //! Pre-votes and votes (thesis §3.4, §3.6, §9.6), and the promises that keep a live leader in office (§4.2.3, §6.4).
 
+use crate::follower::Follower;
 use crate::message::{Ballot, Body, RequestVote, RequestVoteReply};
 use crate::notice::{Notice, StepDown, VoteRefusal};
 use crate::outbox::After;
@@ -23,6 +24,10 @@ impl Raft {
     /// No leader was heard for long enough.
     pub(crate) fn on_election_timer(&mut self) {
         if !self.log.membership().is_voter(self.id) {
+            return self.ask_whether_removed();
+        }
+        if matches!(self.role, Role::Candidate(_)) && !self.outbox.hard_state_is_durable() {
+            // Its campaign has not even begun: another would have to wait for the disk just the same.
             return self.set_election_timer();
         }
         if self.now < self.promised_until {
@@ -36,6 +41,12 @@ impl Raft {
         } else {
             self.campaign_for_pre_votes();
         }
+    }
+
+    /// A learner that no leader talks to may have been removed unheard. A pre-vote changes nothing, and tells.
+    fn ask_whether_removed(&mut self) {
+        self.set_election_timer();
+        self.request_votes(Ballot::PreVote);
     }
 
     fn campaign_for_pre_votes(&mut self) {
@@ -61,6 +72,10 @@ impl Raft {
     fn ask_for_votes(&mut self, ballot: Ballot, term: Term) {
         self.notice(Notice::Campaigning { ballot, term });
         self.set_election_timer();
+        self.request_votes(ballot);
+    }
+
+    fn request_votes(&mut self, ballot: Ballot) {
         let request = RequestVote { ballot, last: self.log.last(), campaign: self.campaigns };
         let others: Vec<MemberId> = self.log.membership().voters().filter(|id| *id != self.id).collect();
         for id in others {
@@ -92,6 +107,10 @@ impl Raft {
         }
         self.hard_state.vote_for(from);
         self.outbox.hard_state_changed();
+        if matches!(self.role, Role::PreCandidate(_)) {
+            // It does not campaign against the one it votes for.
+            self.role = Role::Follower(Follower::new(None, self.commit));
+        }
         self.set_election_timer();
         self.notice(Notice::VoteGranted { to: from, term, ballot: request.ballot });
         self.reply_to_vote(from, &request, true);
@@ -162,7 +181,7 @@ impl Raft {
             Outcome::Won if pre => self.campaign_for_votes(Ballot::Vote),
             Outcome::Won => self.become_leader(),
             // A lost election is over; the next begins with the timer, and with a pre-vote.
-            Outcome::Lost => self.role = Role::Follower(crate::follower::Follower { leader: None }),
+            Outcome::Lost => self.role = Role::Follower(Follower::new(None, self.commit)),
             Outcome::Pending => {}
         }
     }

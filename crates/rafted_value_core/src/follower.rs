@@ -1,17 +1,26 @@
 //! A follower accepts what its leader sends (thesis §3.5) and proves only what each message verified.
 
-use crate::entry::Entry;
+use crate::entry::{Entry, SnapshotMeta};
 use crate::message::{AppendEntries, AppendEntriesReply, AppendResult, Body, InstallSnapshot, InstallSnapshotReply};
 use crate::notice::{Halt, Notice, StepDown, Violation};
 use crate::outbox::After;
 use crate::raft::{Raft, Role};
-use crate::types::{EntryId, LogIndex, MemberId, Time};
+use crate::types::{EntryId, LogIndex, MemberId, Term, Time};
 use core::time::Duration;
 
 /// Follows a leader, or waits for one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Follower {
     pub(crate) leader: Option<MemberId>,
+    /// Up to here the log is known to be this leader's, durable or not. What stands beyond may be another's.
+    verified: LogIndex,
+}
+
+impl Follower {
+    /// Waits for a leader, or begins to follow one.
+    pub(crate) fn new(leader: Option<MemberId>, commit: LogIndex) -> Follower {
+        Follower { leader, verified: commit }
+    }
 }
 
 impl Raft {
@@ -22,7 +31,14 @@ impl Raft {
             return;
         }
         let result = AppendResult::Rejected { prev: LogIndex::ZERO, hint: EntryId::ZERO };
-        self.reply_to_append(from, result, (0, Time::default()), Duration::ZERO, After::HardState);
+        let reply = AppendEntriesReply {
+            result,
+            verified: LogIndex::ZERO,
+            round: 0,
+            sent: Time::default(),
+            promise: Duration::ZERO,
+        };
+        self.send(from, Body::AppendEntriesReply(reply), After::HardState);
     }
 
     /// Follows `from`, which leads the current term; refused if another does.
@@ -52,10 +68,9 @@ impl Raft {
             return;
         }
         let AppendEntries { prev, entries, commit, round, sent } = request;
-        let promise = self.config.election_timeout;
         let Some(result) = self.verify(prev) else { return self.contradiction(from) };
         if let AppendResult::Rejected { .. } = result {
-            return self.reply_to_append(from, result, (round, sent), promise, After::HardState);
+            return self.reply_to_append(from, result, (round, sent), After::HardState);
         }
         let verified = LogIndex(prev.index.0 + entries.len() as u64);
         let is_sign_of_life = entries.is_empty();
@@ -63,6 +78,7 @@ impl Raft {
             return self.contradiction(from);
         }
         self.advance_commit(commit.min(verified));
+        self.verified_up_to(verified);
 
         // A sign of life is answered at once, with what is durable; entries when they are.
         let durable = self.durable_index().min(verified);
@@ -71,7 +87,7 @@ impl Raft {
         } else {
             (verified, After::Everything)
         };
-        self.reply_to_append(from, AppendResult::Accepted { matched }, (round, sent), promise, after);
+        self.reply_to_append(from, AppendResult::Accepted { matched }, (round, sent), after);
     }
 
     /// Whether the log has `prev`; `None` if a committed entry stands in its place.
@@ -127,23 +143,30 @@ impl Raft {
         self.halt(Halt::ContradictsCommitted);
     }
 
-    fn reply_to_append(
-        &mut self,
-        to: MemberId,
-        result: AppendResult,
-        (round, sent): (u64, Time),
-        promise: Duration,
-        after: After,
-    ) {
-        let last = self.log.last_index();
-        let reply = AppendEntriesReply { result, last, round, sent, promise };
+    fn reply_to_append(&mut self, to: MemberId, result: AppendResult, (round, sent): (u64, Time), after: After) {
+        let Role::Follower(Follower { verified, .. }) = self.role else { return };
+        let reply = AppendEntriesReply { result, verified, round, sent, promise: self.promise() };
         self.send(to, Body::AppendEntriesReply(reply), after);
+    }
+
+    fn verified_up_to(&mut self, index: LogIndex) {
+        if let Role::Follower(follower) = &mut self.role {
+            follower.verified = follower.verified.max(index);
+        }
+    }
+
+    /// For how long this member refuses votes from now on: only what a restart would remember, which reads the
+    /// config from what is durable.
+    fn promise(&self) -> Duration {
+        let remembered = self.durable_index() >= self.log.config_index_at(self.commit);
+        if remembered { self.config.election_timeout } else { Duration::ZERO }
     }
 
     /// The leader's value arrived. It replaces the log only if it is news.
     pub(crate) fn on_install_snapshot(&mut self, from: MemberId, request: InstallSnapshot) {
         let InstallSnapshot { snapshot } = request;
-        if snapshot.last_included.term > self.term() {
+        let SnapshotMeta { last_included, .. } = &snapshot;
+        if last_included.term > self.term() || last_included.term == Term(0) || last_included.index == LogIndex::ZERO {
             return self.notice(Notice::Violation { from, what: Violation::MalformedEntries });
         }
         if !self.follow(from) {
@@ -158,6 +181,7 @@ impl Raft {
             let matched = self.commit.min(self.durable_index());
             return self.send(from, Body::InstallSnapshotReply(InstallSnapshotReply { matched }), After::HardState);
         }
+        let was_member = self.log.membership_at(self.commit).contains(self.id);
         let kept_tail = self.log.restore(snapshot.clone());
         self.outbox.snapshot_installed(snapshot);
         self.commit = last_included.index;
@@ -166,12 +190,16 @@ impl Raft {
         self.config = self.log.base().config.clone();
         self.notice(Notice::SnapshotInstalled { last_included, kept_tail });
         self.notice_membership();
+        if was_member && !self.log.membership_at(self.commit).contains(self.id) {
+            self.notice(Notice::Removed);
+        }
         let matched = last_included.index;
+        self.verified_up_to(matched);
         self.send(from, Body::InstallSnapshotReply(InstallSnapshotReply { matched }), After::Everything);
     }
 }
 
-/// Whether the entries follow `prev` one by one, with terms that never decrease nor exceed the leader's.
+/// Whether the entries follow `prev` one by one, with terms that never decrease nor exceed the leader's, nor are zero.
 fn in_sequence(request: &AppendEntries, term: u64) -> bool {
     let mut previous = request.prev;
     let follows = request.entries.iter().all(|entry| {
@@ -180,5 +208,6 @@ fn in_sequence(request: &AppendEntries, term: u64) -> bool {
         follows
     });
     let zero_is_zero = (request.prev.index == LogIndex::ZERO) == (request.prev == EntryId::ZERO);
-    follows && zero_is_zero && previous.term.0 <= term
+    let led = previous == EntryId::ZERO || previous.term > Term(0);
+    follows && zero_is_zero && led && previous.term.0 <= term
 }

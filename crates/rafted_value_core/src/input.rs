@@ -20,9 +20,10 @@ pub enum Input {
         /// What is proposed.
         proposal: Proposal,
     },
-    /// Somebody wants to read. Answered once, see [`ReadAnswer`](crate::ReadAnswer).
+    /// Somebody wants to read. How many may wait is the driver's to bound. Answered once, see [`ReadAnswer`](crate::ReadAnswer).
     Read(ReadId),
-    /// Somebody wants another leader. Answered once: when another leader is known, or when it came to nothing.
+    /// Somebody wants another leader. Answered once: when this member no longer leads because of a higher term, or
+    /// when it came to nothing.
     TransferLeadership {
         /// The driver's name for the request.
         id: RequestId,

@@ -27,6 +27,8 @@ pub(crate) struct Leader {
     pub(crate) term_start: LogIndex,
     pub(crate) reads: Reads,
     pub(crate) transfer: Option<Transfer>,
+    /// Promises given to what was sent before are not counted: the config that they rest on is no longer in force.
+    promises_since: Time,
     /// `TimeoutNow` left in this term: whatever became of it, others may have been elected.
     pub(crate) lease_given_up: bool,
     /// Everybody is to be sent something at the next `take_ready`, entries or not.
@@ -50,6 +52,7 @@ impl Raft {
             term_start: last.next(),
             reads: Reads::default(),
             transfer: None,
+            promises_since: self.now,
             lease_given_up: false,
             sign_of_life_due: true,
         });
@@ -136,14 +139,14 @@ impl Raft {
 
     fn propose(&mut self, proposal: Proposal) -> Result<EntryId, Refusal> {
         match proposal {
-            Proposal::Commands(bytes) => self.propose_commands(Payload::Commands(bytes)),
+            Proposal::Commands(bytes) => self.propose_payload(Payload::Commands(bytes)),
             Proposal::Config(config) => self.propose_config(config),
             Proposal::Membership(change) => self.propose_membership(change),
         }
     }
 
     /// What waits to be applied is bounded, but something always fits into an empty queue.
-    fn propose_commands(&mut self, payload: Payload) -> Result<EntryId, Refusal> {
+    fn propose_payload(&mut self, payload: Payload) -> Result<EntryId, Refusal> {
         let waiting = self.log.bytes_between(self.applied, self.log.last_index());
         if waiting > 0 && waiting + payload.size() > self.config.max_uncommitted_bytes {
             return Err(Refusal::Busy);
@@ -153,7 +156,7 @@ impl Raft {
 
     fn propose_config(&mut self, config: Config) -> Result<EntryId, Refusal> {
         config.validate().map_err(Refusal::InvalidConfig)?;
-        Ok(self.append(Payload::Config(Arc::new(config))))
+        self.propose_payload(Payload::Config(Arc::new(config)))
     }
 
     fn propose_membership(&mut self, change: Change) -> Result<EntryId, Refusal> {
@@ -200,6 +203,9 @@ impl Raft {
                 if let Some(stranger) = voters.iter().find(|id| !membership.contains(**id)) {
                     return Err(Refusal::NotMember(*stranger));
                 }
+                if let Some(late) = self.not_caught_up(&voters) {
+                    return Err(Refusal::NotCaughtUp(late));
+                }
                 let next = membership.towards(&voters);
                 if !self.majority_answers(&next) {
                     return Err(Refusal::WouldBreakQuorum);
@@ -207,6 +213,13 @@ impl Raft {
                 Ok(next)
             }
         }
+    }
+
+    /// Of those that shall vote and do not yet, one that would hold up every commit (thesis §4.2.1).
+    fn not_caught_up(&self, voters: &[MemberId]) -> Option<MemberId> {
+        let Role::Leader(leader) = &self.role else { return None };
+        let mut new = voters.iter().filter(|id| !self.log.membership().is_voter(**id));
+        new.find(|id| !self.has_caught_up(leader, **id)).copied()
     }
 
     fn majority_answers(&self, membership: &Membership) -> bool {
@@ -286,9 +299,14 @@ impl Raft {
         membership.members().iter().find_map(|(id, member)| {
             let wanted = matches!(member.seat, Seat::Learner(promotion) if promotion != Promotion::Never
                 && promotion != Promotion::Replacing(self.id));
-            let ready = leader.progress.get(id)?.catch_up.caught_up && self.is_responsive(*id);
+            let ready = self.has_caught_up(leader, *id) && self.is_responsive(*id);
             (wanted && ready).then_some(*id)
         })
+    }
+
+    fn has_caught_up(&self, leader: &Leader, id: MemberId) -> bool {
+        let limit = self.config.election_timeout;
+        leader.progress.get(&id).is_some_and(|progress| progress.has_caught_up(limit, self.now))
     }
 
     fn silent_learner(&self, membership: &Membership) -> Option<MemberId> {
@@ -313,8 +331,8 @@ impl Raft {
                 Message { from: self.id, to: *to, term: self.hard_state.term(), body }
             };
             if sign_of_life_due {
-                // Claims only what is known to be there, so that it is never refused and needs nothing before it.
-                let prev = self.log.id_at(progress.matched).unwrap_or(EntryId::ZERO);
+                // Claims only what is there, so that it needs nothing before it.
+                let prev = self.log.id_at(progress.claim()).unwrap_or(EntryId::ZERO);
                 self.outbox.send(append(prev, Vec::new()), After::HardState);
             }
             while progress.may_send(&self.config) {
@@ -351,8 +369,11 @@ impl Raft {
         // Whatever it says of the log, it says that this leader was not deposed when it was asked.
         progress.round = progress.round.max(reply.round);
         progress.heard = progress.heard.max(reply.sent);
-        progress.promised = progress.promised.max(reply.sent.after(reply.promise));
-        progress.last = reply.last;
+        progress.verified = reply.verified;
+        if reply.sent >= leader.promises_since {
+            let promise = reply.promise.min(self.config.election_timeout);
+            progress.promised = progress.promised.max(reply.sent.after(promise));
+        }
         match reply.result {
             AppendResult::Accepted { matched } => self.on_accepted(from, matched),
             AppendResult::Rejected { prev, hint } => self.on_rejected(from, prev, hint),
@@ -385,7 +406,8 @@ impl Raft {
     fn on_rejected(&mut self, from: MemberId, prev: LogIndex, hint: EntryId) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.progress.get_mut(&from) else { return };
-        if !progress.is_current_rejection(prev) {
+        // What was acknowledged is not searched for again: whoever denies it is not helped by sending it for ever.
+        if !progress.is_current_rejection(prev) || prev <= progress.matched {
             return;
         }
         // The follower has nothing of a later term than the hint's at or before it; nor has a common prefix.
@@ -432,6 +454,15 @@ impl Raft {
         if agreed >= leader.term_start && agreed > self.commit {
             self.advance_commit(agreed);
             self.maintain_membership();
+        }
+    }
+
+    /// A config is in force: the lease starts over from what is promised under it.
+    pub(crate) fn forget_promises(&mut self) {
+        let now = self.now;
+        if let Role::Leader(leader) = &mut self.role {
+            leader.promises_since = now;
+            leader.progress.values_mut().for_each(|progress| progress.promised = Time::default());
         }
     }
 

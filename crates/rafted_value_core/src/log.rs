@@ -116,14 +116,10 @@ impl Log {
     /// The last entry at or before `at` whose term is at most `term`: where a common entry may be, skipping
     /// whole terms (thesis §3.5; both sides do it, so that one rejection usually suffices).
     pub fn last_not_after(&self, at: LogIndex, term: Term) -> EntryId {
-        let mut index = at.min(self.last_index());
-        while let Some(id) = self.id_at(index) {
-            if id.term <= term || index == self.base.index() {
-                return id;
-            }
-            index = index.previous();
-        }
-        self.base.last_included
+        // Terms never decrease, so that a whole term is skipped at once.
+        let upto_term = self.tail.partition_point(|slot| slot.entry.id.term <= term) as u64;
+        let index = at.min(LogIndex(self.base.index().0 + upto_term));
+        self.id_at(index).unwrap_or(self.base.last_included)
     }
 
     pub(crate) fn append(&mut self, entry: Entry) {
@@ -201,6 +197,15 @@ impl Log {
             _ => None,
         })
         .map_or(&self.base.config, |(_, config)| config)
+    }
+
+    /// The entry that carries the config in force at `index`; the base's index if it is there.
+    pub fn config_index_at(&self, index: LogIndex) -> LogIndex {
+        self.latest_setting(index, |payload| match payload {
+            Payload::Config(_) => Some(()),
+            _ => None,
+        })
+        .map_or(self.base.index(), |(at, ())| at)
     }
 
     fn latest_setting<'log, T>(

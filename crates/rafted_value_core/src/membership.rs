@@ -144,7 +144,11 @@ impl Membership {
                     next.members.remove(&old);
                     plan
                 }
-                Some(_) => promotion,
+                Some(_) => {
+                    // Of several that would take the same place the latest start is the living one.
+                    next.members.retain(|_, member| member.seat != Seat::Learner(promotion));
+                    promotion
+                }
                 None => Promotion::WhenCaughtUp,
             },
             other => other,

@@ -92,8 +92,8 @@ pub struct AppendEntries {
 pub struct AppendEntriesReply {
     /// Whether the follower's log has the leader's `prev`.
     pub result: AppendResult,
-    /// The end of the follower's log: a hint that what was sent has arrived, durable or not. Proves nothing.
-    pub last: LogIndex,
+    /// Up to here the follower's log is this leader's, durable or not: what was sent has arrived. Proves nothing.
+    pub verified: LogIndex,
     /// The round of the request.
     pub round: u64,
     /// `sent` of the request.

@@ -169,6 +169,8 @@ pub enum Violation {
     ContradictsCommitted,
     /// A term or an index that no honest member reaches.
     NumberTooLarge,
+    /// A leader of term 0, which marks "before everything".
+    NoTerm,
     /// It acknowledges what was never sent.
     FalseAcknowledgement,
 }

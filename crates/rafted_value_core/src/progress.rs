@@ -24,8 +24,9 @@ pub struct Progress {
     pub(crate) promised: Time,
     /// When `matched` last moved.
     pub(crate) moved: Time,
-    /// The end of its log as it last told; a hint.
-    pub(crate) last: LogIndex,
+    /// Up to where its log is this leader's, durable or not, as it last told. A hint: it decides what is sent, never
+    /// what is committed.
+    pub(crate) verified: LogIndex,
     /// Measures whether a learner keeps up.
     pub(crate) catch_up: CatchUp,
 }
@@ -68,7 +69,7 @@ struct InFlight {
 pub(crate) struct CatchUp {
     goal: LogIndex,
     began: Time,
-    pub(crate) caught_up: bool,
+    caught_up: bool,
 }
 
 impl Window {
@@ -116,7 +117,7 @@ impl Progress {
             heard: now,
             promised: Time::default(),
             moved: now,
-            last: LogIndex::ZERO,
+            verified: LogIndex::ZERO,
             catch_up: CatchUp { goal: last, began: now, caught_up: false },
         }
     }
@@ -135,6 +136,10 @@ impl Progress {
         match &mut self.sending {
             Sending::Probe { waiting } => *waiting = true,
             Sending::Replicate(window) => {
+                if window.is_empty() {
+                    // Whoever had nothing to acknowledge did not stand still.
+                    self.moved = now;
+                }
                 window.push(last, bytes, now);
                 self.next = last.next();
             }
@@ -182,9 +187,17 @@ impl Progress {
         self.sending = Sending::Snapshot { at, sent: None };
     }
 
-    /// Called at each heartbeat. A lost message is sent again: a probe at once, what was replicated when the oldest
-    /// is unanswered for `patience`. If the follower's log seems to have it, only the answer is asked for again: it
-    /// may be lost, or the disk slow. Returns whether entries are sent again.
+    /// What a sign of life may claim to be there: what the follower said it has, so that its durable part is
+    /// acknowledged again if an answer was lost.
+    pub(crate) fn claim(&self) -> LogIndex {
+        match self.sending {
+            Sending::Replicate(_) => self.verified.min(self.next.previous()).max(self.matched),
+            _ => self.matched,
+        }
+    }
+
+    /// Called at each heartbeat. A lost message is sent again: a probe at once; what was replicated when nothing was
+    /// acknowledged for `patience` and the oldest has not even arrived. Returns whether entries are sent again.
     pub(crate) fn heartbeat(&mut self, now: Time, patience: Duration) -> bool {
         match &mut self.sending {
             Sending::Probe { waiting } => {
@@ -193,16 +206,15 @@ impl Progress {
             }
             Sending::Replicate(window) => {
                 let Some(oldest) = window.messages.front() else { return false };
-                if now.since(oldest.sent) < patience {
-                    return false;
+                let lost = now.since(oldest.sent.max(self.moved)) >= patience && self.verified < oldest.last;
+                if lost {
+                    self.probe(self.matched.next());
                 }
-                let lost = self.last < oldest.last;
-                self.probe(if lost { self.matched.next() } else { self.next });
                 lost
             }
             Sending::Snapshot { at, sent: Some(sent) } => {
                 // Its answer may be lost, and its log already stand there.
-                let arrived = self.last >= *at;
+                let arrived = self.verified >= *at;
                 let overdue = now.since(*sent) >= patience.saturating_mul(8);
                 if arrived || overdue {
                     let next = at.next();
@@ -221,5 +233,10 @@ impl Progress {
         }
         let quick = now.since(self.catch_up.began) <= limit;
         self.catch_up = CatchUp { goal: last, began: now, caught_up: quick };
+    }
+
+    /// Whether the last round was quick, and the present one may still be.
+    pub(crate) fn has_caught_up(&self, limit: Duration, now: Time) -> bool {
+        self.catch_up.caught_up && now.since(self.catch_up.began) <= limit
     }
 }

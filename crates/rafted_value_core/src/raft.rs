@@ -191,7 +191,7 @@ impl Raft {
             handed_out: commit,
             applied: commit,
             config: log.base().config.clone(),
-            role: Role::Follower(Follower { leader: None }),
+            role: Role::Follower(Follower::new(None, commit)),
             promised_until: Time::default(),
             campaigns: 0,
             outbox: Outbox::default(),
@@ -208,11 +208,11 @@ impl Raft {
         raft
     }
 
-    /// A voter that restarts has forgotten when it last heard a leader, but the leader counts on its promise: it
+    /// A member that restarts has forgotten when it last heard a leader, but the leader counts on its promise: it
     /// keeps the longest that any config it may have run with could have made it give.
     fn promises_of_the_past(&self) -> Time {
-        let was_voter = self.log.membership().is_voter(self.id);
-        if !was_voter {
+        // Not only a voter: the leader may know of a promotion that this member does not.
+        if self.term() == Term(0) {
             return Time::default();
         }
         let entries = self.log.entries().filter_map(|entry| match &entry.payload {
@@ -282,8 +282,7 @@ impl Raft {
         match body {
             Body::RequestVote(request) => return self.on_request_vote(from, term, request),
             Body::RequestVoteReply(reply) => return self.on_request_vote_reply(from, term, reply),
-            Body::Removed if term >= self.term() => return self.notice(Notice::Removed),
-            Body::Removed => return,
+            Body::Removed => return self.on_removed(term),
             _ => {}
         }
         match term.cmp(&self.term()) {
@@ -301,9 +300,19 @@ impl Raft {
         }
     }
 
+    /// Only who was a member for sure can have been removed: a joiner whose addition was undone asks again.
+    fn on_removed(&mut self, term: Term) {
+        if term >= self.term() && self.log.membership_at(self.commit).contains(self.id) {
+            self.notice(Notice::Removed);
+        }
+    }
+
     fn refuses_unread(&self, message: &Message) -> Option<Violation> {
         if message.to != self.id || message.from == self.id {
             return Some(Violation::WrongAddressee);
+        }
+        if message.term == Term(0) && !matches!(message.body, Body::RequestVote(_) | Body::RequestVoteReply(_)) {
+            return Some(Violation::NoTerm);
         }
         largest_number(message).ge(&NUMBER_LIMIT).then_some(Violation::NumberTooLarge)
     }
@@ -314,7 +323,7 @@ impl Raft {
         if term > led {
             self.enter_term(term);
         }
-        let next = Role::Follower(Follower { leader });
+        let next = Role::Follower(Follower::new(leader, self.commit));
         if let Role::Leader(leader) = core::mem::replace(&mut self.role, next) {
             self.stop_leading(leader, led, why);
         }
@@ -338,7 +347,11 @@ impl Raft {
         }
         assert!(index <= self.log.last_index(), "only what stands in the log is committed");
         self.commit = index;
-        self.config = self.log.config_at(index).clone();
+        let config = self.log.config_at(index).clone();
+        if !Arc::ptr_eq(&config, &self.config) {
+            self.config = config;
+            self.forget_promises();
+        }
         let old = self.log.membership_at(before);
         let new = self.log.membership_at(index);
         if !Arc::ptr_eq(old, new) {

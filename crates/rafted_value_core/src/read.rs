@@ -4,7 +4,6 @@ use crate::quorum::agreed;
 use crate::raft::{Raft, Role};
 use crate::ready::{Lease, Refusal};
 use crate::types::{LogIndex, MemberId, ReadId, Time};
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Reads of one leadership. At most one round is on its way; reads that come meanwhile share the next.
@@ -12,8 +11,8 @@ use alloc::vec::Vec;
 pub(crate) struct Reads {
     /// Wait for a round to begin.
     waiting: Vec<ReadId>,
-    /// Wait for their round to be confirmed.
-    rounds: VecDeque<Round>,
+    /// Waits for its confirmation.
+    round: Option<Round>,
     /// The latest round begun.
     pub(crate) latest: u64,
 }
@@ -27,7 +26,7 @@ struct Round {
 
 impl Reads {
     pub(crate) fn drain(self) -> impl Iterator<Item = ReadId> {
-        self.rounds.into_iter().flat_map(|round| round.reads).chain(self.waiting)
+        self.round.into_iter().flat_map(|round| round.reads).chain(self.waiting)
     }
 }
 
@@ -49,15 +48,12 @@ impl Raft {
     pub(crate) fn begin_read_round(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         let knows_commit = self.commit >= leader.term_start;
-        if leader.reads.waiting.is_empty() || !leader.reads.rounds.is_empty() || !knows_commit {
+        if leader.reads.waiting.is_empty() || leader.reads.round.is_some() || !knows_commit {
             return;
         }
         leader.reads.latest += 1;
-        leader.reads.rounds.push_back(Round {
-            number: leader.reads.latest,
-            index: self.commit,
-            reads: core::mem::take(&mut leader.reads.waiting),
-        });
+        let reads = core::mem::take(&mut leader.reads.waiting);
+        leader.reads.round = Some(Round { number: leader.reads.latest, index: self.commit, reads });
         leader.sign_of_life_due = true;
         self.confirm_reads();
     }
@@ -72,14 +68,11 @@ impl Raft {
             None => 0,
         };
         let confirmed = agreed(self.log.membership(), round_of).unwrap_or(0);
-        let mut answered = Vec::new();
-        while leader.reads.rounds.front().is_some_and(|round| round.number <= confirmed) {
-            answered.extend(leader.reads.rounds.pop_front());
-        }
-        for round in answered {
-            for read in round.reads {
-                self.answer_read(read, Ok(round.index));
-            }
+        let Some(Round { index, reads, .. }) = leader.reads.round.take_if(|round| round.number <= confirmed) else {
+            return;
+        };
+        for read in reads {
+            self.answer_read(read, Ok(index));
         }
     }
 
@@ -88,6 +81,10 @@ impl Raft {
     pub(crate) fn lease(&self) -> Option<Lease> {
         let Role::Leader(leader) = &self.role else { return None };
         if leader.lease_given_up || leader.transfer.is_some() || self.commit < leader.term_start {
+            return None;
+        }
+        if !self.log.membership().is_voter(self.id) {
+            // Whoever votes now may restart as the sole voter, which waits for nobody.
             return None;
         }
         let promised = |member: MemberId| match leader.progress.get(&member) {

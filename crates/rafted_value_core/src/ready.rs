@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 /// What a member wants done, collected since the last call. **Perform the fields in their order.**
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ready {
-    /// The leader lease as of now. Publish it before anything else: a message of this same `Ready` may end it.
+    /// The leader lease as of now, in every `Ready`, even one that wants nothing else. Publish it before anything
+    /// else: a message of this same `Ready` may end it.
     pub lease: Option<Lease>,
     /// What happened and why; for logs, metrics and tests.
     pub notices: Vec<Notice>,
@@ -19,7 +20,7 @@ pub struct Ready {
     pub write: Option<Write>,
     /// Send these. Losing one is no error.
     pub messages: Vec<Message>,
-    /// Send the value, as of any entry applied so far, to these members, over a path of its own; say
+    /// Send the value, as of the last [`Input::Applied`](crate::Input::Applied) or later, to these members, over a path of its own; say
     /// [`Input::SnapshotSent`](crate::Input::SnapshotSent) or
     /// [`Input::SnapshotFailed`](crate::Input::SnapshotFailed) for each.
     pub snapshots: Vec<MemberId>,
@@ -92,7 +93,8 @@ pub struct Timer {
     pub latest: Time,
 }
 
-/// Why a request was refused. Nothing of it was done.
+/// Why a request was refused. Nothing of it was done; but a transfer that is reported as [`Refusal::Unresponsive`] or
+/// [`Refusal::Overridden`] may have reached its target, which then still takes over.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// Not the leader; who is, if known.
@@ -111,6 +113,8 @@ pub enum Refusal {
     AlreadyMember(MemberId),
     /// The leader itself cannot be removed or replaced this way.
     CannotRemoveLeader,
+    /// That one has not caught up: as a voter it would hold up every commit.
+    NotCaughtUp(MemberId),
     /// The members that answer would no longer be a majority.
     WouldBreakQuorum,
     /// No voter would be left.

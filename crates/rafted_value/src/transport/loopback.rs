@@ -88,11 +88,7 @@ impl Loopback {
 }
 
 impl Transport for LoopbackAt {
-    fn start(
-        self: Box<Self>,
-        local: Local,
-        inbox: Arc<dyn Inbox>,
-    ) -> BoxFuture<'static, io::Result<Arc<dyn Network>>> {
+    fn start(self: Box<Self>, local: Local, inbox: Arc<dyn Inbox>) -> BoxFuture<'static, io::Result<Arc<dyn Network>>> {
         let LoopbackAt { network, address } = *self;
         let taken = {
             let mut wires = network.wires();
