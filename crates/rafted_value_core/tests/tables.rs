@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use rafted_value_core::{
-    AppendEntries, AppendEntriesReply, AppendResult, Ballot, Body, Config, Entry, EntryId, HardState, Input, LogIndex,
-    Member, MemberId, Membership, Message, Payload, Raft, Ready, RequestVote, RequestVoteReply, Restored, RoleKind,
-    Seat, SnapshotMeta, Term, Time,
+    AppendEntries, AppendEntriesReply, AppendResult, Ballot, Body, Config, Entry, EntryId, HardState, Input,
+    InstallSnapshot, InstallSnapshotReply, LogIndex, Member, MemberId, Membership, Message, Payload, Raft, Ready,
+    RequestVote, RequestVoteReply, Restored, RoleKind, Seat, SnapshotMeta, Term, Time,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -239,4 +239,35 @@ fn a_leader_that_contradicts_what_is_committed_is_met_with_silence() {
     assert_eq!(tell(&mut follower, LATER, C, 3, append((1, 1), 2, &[3])), []);
     assert!(follower.is_halted() && follower.log().last() == EntryId::new(2, 2), "nothing committed is given up");
     assert_eq!(tell(&mut follower, LATER, B, 9, asks_for_vote((9, 9))), [], "and nothing is said any more");
+}
+
+#[test]
+fn a_value_replaces_what_it_contains_and_no_more() {
+    // The follower's log is [1, 1, 2, 2], nothing of it known to be committed. The value's last entry (index, term) ->
+    // where the log ends, and where it begins.
+    let table = [
+        // What follows an entry that both have was acknowledged, perhaps: it stays.
+        ((2, 1), (4, 2)),
+        ((4, 2), (4, 4)),
+        // A different entry there: nothing that follows can be the leader's.
+        ((3, 1), (3, 3)),
+        ((7, 2), (7, 7)),
+    ];
+    for ((index, term), (end, begin)) in table {
+        let mut follower = member(3, &[1, 1, 2, 2], HardState::new(Term(2), None));
+        let last_included = EntryId::new(term, index);
+        let snapshot = SnapshotMeta { last_included, ..follower.log().base().clone() };
+        let said =
+            tell(&mut follower, LATER, B, 2, Body::InstallSnapshot(InstallSnapshot { snapshot: snapshot.clone() }));
+        let expected = Body::InstallSnapshotReply(InstallSnapshotReply { matched: LogIndex(index) });
+        assert_eq!(said, [(B, expected)]);
+        assert_eq!(follower.log().last_index(), LogIndex(end), "{last_included}");
+        assert_eq!(follower.log().base().index(), LogIndex(begin), "{last_included}");
+        assert_eq!(follower.commit(), LogIndex(index));
+
+        // Once more: it contains nothing new.
+        let before = follower.log().clone();
+        tell(&mut follower, LATER, B, 2, Body::InstallSnapshot(InstallSnapshot { snapshot }));
+        assert_eq!(follower.log(), &before);
+    }
 }

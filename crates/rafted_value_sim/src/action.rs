@@ -22,6 +22,8 @@ pub enum Action {
     Fire(MemberId),
     /// A member's oldest write is synced.
     Sync(MemberId),
+    /// All of a member's writes are synced at once, and only the last is reported: that covers the others.
+    Flush(MemberId),
     /// A member's disk fails.
     FailDisk(MemberId),
     /// A member's process ends.

@@ -169,7 +169,7 @@ impl Cluster {
                 actions.push(Action::Fire(id));
             }
             if member.disk.is_busy() {
-                actions.push(Action::Sync(id));
+                actions.extend([Action::Sync(id), Action::Flush(id)]);
             }
         }
         actions
@@ -193,6 +193,7 @@ impl Cluster {
             Action::Duplicate(no) => self.network.duplicate(no),
             Action::Fire(id) => self.fire(id)?,
             Action::Sync(id) => self.sync(id)?,
+            Action::Flush(id) => self.flush(id)?,
             Action::FailDisk(id) => self.feed(id, Input::StorageFailed)?,
             Action::Crash(id) => self.crash(id)?,
             Action::Restart(id) => self.restart(id)?,
@@ -266,6 +267,12 @@ impl Cluster {
 
     fn sync(&mut self, id: MemberId) -> Result<(), Broken> {
         let Some(no) = self.members.get_mut(&id).and_then(|member| member.disk.sync()) else { return Ok(()) };
+        self.feed(id, Input::Persisted(no))
+    }
+
+    fn flush(&mut self, id: MemberId) -> Result<(), Broken> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        let Some(no) = std::iter::from_fn(|| member.disk.sync()).last() else { return Ok(()) };
         self.feed(id, Input::Persisted(no))
     }
 

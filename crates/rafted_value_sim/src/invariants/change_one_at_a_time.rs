@@ -3,16 +3,19 @@
 //! Two changes at once need not share a majority.
 
 use super::{Property, Seen, World, require, step};
+use crate::chain::Link;
 use crate::event::Event;
 use crate::name::Name;
 
 pub(super) const PROPERTY: Property = Property { name: "one uncommitted membership change", ids: "I26", check };
 
-fn check(event: &Event, _: &Seen, _: &World<'_>) -> Result<(), String> {
+fn check(event: &Event, seen: &Seen, _: &World<'_>) -> Result<(), String> {
     let Some((_, after)) = step(event).filter(|(_, after)| after.leads()) else { return Ok(()) };
-    let uncommitted = after.log.links().iter().rev().take_while(|link| link.id.index > after.commit);
+    // After a restart a leader may not know yet what is committed; the world does.
+    let committed = |link: &&Link| seen.committed.hash_at(link.id.index) == Some(link.hash);
+    let behind = after.log.links().iter().rev().take_while(|link| link.id.index > after.commit);
     // A new leader may inherit one of an earlier term; it must not add another before that is committed.
-    let changes = uncommitted.filter(|link| link.membership.is_some()).count();
+    let changes = behind.take_while(|link| !committed(link)).filter(|link| link.membership.is_some()).count();
     require(changes <= 1, || format!("{} has {changes} uncommitted changes of membership", Name(after.id)))
 }
 

@@ -33,7 +33,7 @@ pub(super) fn perform(stage: &mut Stage, command: &str, lines: &mut Lines) -> Sa
         "cut" | "mend" | "isolate" | "rejoin" | "heal" => links(stage, verb, rest, lines),
         "hold" | "release" => hold(stage, *verb == "hold", rest),
         "deliver" | "drop" | "duplicate" | "misroute" => packets(stage, verb, rest, lines),
-        "persist" | "fail" | "crash" | "restart" | "start" => process(stage, verb, rest, lines),
+        "persist" | "flush" | "fail" | "crash" | "restart" | "start" => process(stage, verb, rest, lines),
         "mark" => {
             stage.told.clear();
             Ok(())
@@ -267,7 +267,7 @@ fn packets(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> 
     Ok(())
 }
 
-/// `persist A [all]` (its oldest write, or all), `fail A`, `crash A`, `restart A`, `start D` (a new member)
+/// `persist A [all]` (its oldest write, or one after the other), `flush A` (all as one), `fail A`, `crash A`, `restart A`, `start D` (a new member)
 fn process(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Said<()> {
     if verb == "persist" && words.contains(&"all") {
         let id = member(&stage.cluster, first(words)?)?;
@@ -280,6 +280,7 @@ fn process(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> 
         let id = member(&stage.cluster, word)?;
         let action = match verb {
             "persist" => Action::Sync(id),
+            "flush" => Action::Flush(id),
             "fail" => Action::FailDisk(id),
             "crash" => Action::Crash(id),
             "restart" => Action::Restart(id),
