@@ -46,7 +46,9 @@ impl Raft {
     /// A learner that no leader talks to may have been removed unheard. A pre-vote changes nothing, and tells.
     fn ask_whether_removed(&mut self) {
         self.set_election_timer();
-        self.request_votes(Ballot::PreVote);
+        if self.log.membership_at(self.commit).contains(self.id) {
+            self.request_votes(Ballot::PreVote);
+        }
     }
 
     fn campaign_for_pre_votes(&mut self) {

@@ -337,6 +337,11 @@ impl Raft {
             }
             while progress.may_send(&self.config) {
                 let Some(prev) = self.log.id_at(progress.next.previous()) else {
+                    if now.since(progress.heard) > self.config.longest_election_timeout() {
+                        // Encoding a large value again and again for somebody who is not there helps nobody.
+                        progress.sending = Sending::Probe { waiting: true };
+                        break;
+                    }
                     progress.needs_snapshot(self.applied);
                     self.ready.notices.push(Notice::SnapshotNeeded { follower: *to });
                     self.ready.snapshots.push(*to);

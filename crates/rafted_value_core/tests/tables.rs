@@ -165,7 +165,7 @@ fn leader(size: u128, terms: &[u64], term: u64) -> Raft {
 fn acknowledge(raft: &mut Raft, from: MemberId, matched: u64) {
     let reply = AppendEntriesReply {
         result: AppendResult::Accepted { matched: LogIndex(matched) },
-        last: LogIndex(matched),
+        verified: LogIndex(matched),
         round: 0,
         sent: LATER,
         promise: Duration::ZERO,

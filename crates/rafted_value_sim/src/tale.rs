@@ -115,6 +115,7 @@ fn violation(what: Violation) -> &'static str {
         Violation::MalformedEntries => "malformed entries",
         Violation::ContradictsCommitted => "it contradicts a committed entry",
         Violation::NumberTooLarge => "a number is too large",
+        Violation::NoTerm => "it leads term 0, which nobody leads",
         Violation::FalseAcknowledgement => "it acknowledges what was never sent",
     }
 }
@@ -131,6 +132,7 @@ impl fmt::Display for Names<'_, Refusal> {
             Refusal::NotMember(id) => write!(f, "{} is not a member", Name(*id)),
             Refusal::AlreadyMember(id) => write!(f, "{} is a member already", Name(*id)),
             Refusal::CannotRemoveLeader => write!(f, "the leader cannot be removed so"),
+            Refusal::NotCaughtUp(id) => write!(f, "{} has not caught up", Name(*id)),
             Refusal::WouldBreakQuorum => write!(f, "too few members would answer"),
             Refusal::NoVoters => write!(f, "no voter would be left"),
             Refusal::AlreadyLeader => write!(f, "it leads already"),
