@@ -13,6 +13,8 @@ use rafted_value_core::{Entry, LogIndex, MemberId, SnapshotMeta};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -25,6 +27,8 @@ const TURN: Duration = Duration::from_micros(50);
 pub(crate) struct Applier<V> {
     state: RwLock<StateMachine<V>>,
     line: Mutex<Line>,
+    /// The last entry that the value contains, for whoever does not want to wait for the line.
+    applied: AtomicU64,
     group: GroupId,
     member: MemberId,
     mailbox: Arc<Mailbox>,
@@ -71,8 +75,10 @@ impl<V: Value> Applier<V> {
         mailbox: Arc<Mailbox>,
         runtime: Handle,
     ) -> Arc<Applier<V>> {
-        let line = Line { applied: state.applied().index, ..Line::default() };
-        Arc::new(Applier { state: RwLock::new(state), line: Mutex::new(line), group, member, mailbox, runtime })
+        let applied = state.applied().index;
+        let line = Mutex::new(Line { applied, ..Line::default() });
+        let (state, applied) = (RwLock::new(state), AtomicU64::new(applied.0));
+        Arc::new(Applier { state, line, applied, group, member, mailbox, runtime })
     }
 
     /// Reads the value once it contains `index`, on the caller's own thread. Cancellation safe.
@@ -83,6 +89,12 @@ impl<V: Value> Applier<V> {
     ) -> Result<R, Refused> {
         self.contains(index).await?;
         Ok(read(&*self.state.read().await))
+    }
+
+    /// The state, if it contains `index` and nobody is writing.
+    pub(crate) fn read_now(&self, index: LogIndex) -> Option<impl Deref<Target = StateMachine<V>>> {
+        let contains = self.applied.load(Ordering::Acquire) >= index.0;
+        if contains { self.state.try_read().ok() } else { None }
     }
 
     async fn contains(&self, index: LogIndex) -> Result<(), Refused> {
@@ -160,6 +172,7 @@ impl<V: Value> Applier<V> {
     }
 
     fn advanced(&self, applied: LogIndex) {
+        self.applied.store(applied.0, Ordering::Release);
         let readers = {
             let mut line = self.line();
             line.applied = applied;
@@ -211,7 +224,7 @@ impl<V: Value> Machine for Applier<V> {
     }
 
     fn applied(&self) -> LogIndex {
-        self.line().applied
+        LogIndex(self.applied.load(Ordering::Acquire))
     }
 
     fn stop(&self) {

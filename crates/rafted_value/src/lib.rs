@@ -1,4 +1,9 @@
-//! Replicate any Rust value across machines, with linearizable commands and queries.
+#![doc = include_str!("../../../README.md")]
+//!
+//! # Where to begin
+//!
+//! [`Value`] is what you write; [`Node`] is your process; [`Group`] is the handle you hold, [`Client`] the one for a
+//! process without a member; [`Config`] says how a group shall be.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -13,6 +18,7 @@ mod context;
 mod error;
 mod group;
 mod host;
+mod lease;
 mod mailbox;
 mod member;
 mod node;

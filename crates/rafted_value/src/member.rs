@@ -6,6 +6,7 @@ use crate::batch::Batch;
 use crate::config::Config;
 use crate::contact::{Contact, GroupId};
 use crate::host::Host;
+use crate::lease::{LeasePublisher, PublishedLease};
 use crate::mailbox::Event;
 use crate::packet::{Chunk, Envelope, Join, MemberReport, Packet, Refused, Response, StatusReport};
 use crate::snapshots;
@@ -37,6 +38,8 @@ pub(crate) struct Member {
     /// The name of the value's type.
     pub(crate) value: &'static str,
     pub(crate) machine: Arc<dyn Machine>,
+    lease: Arc<PublishedLease>,
+    publisher: LeasePublisher,
     raft: Raft,
     /// The config that `max_command_bytes` was read from.
     config: Arc<rafted_value_core::Config>,
@@ -104,6 +107,7 @@ impl Member {
         raft: Raft,
         (group, name, value): (GroupId, String, &'static str),
         machine: Arc<dyn Machine>,
+        lease: Arc<PublishedLease>,
     ) -> (Member, watch::Receiver<View>) {
         let view = View {
             role: RoleKind::Follower,
@@ -120,6 +124,8 @@ impl Member {
             name,
             value,
             machine,
+            lease,
+            publisher: LeasePublisher::default(),
             config: raft.config().clone(),
             max_command_bytes: max_command_bytes(raft.config()),
             raft,
@@ -251,6 +257,7 @@ impl Member {
         let mut ready = mem::take(&mut self.ready);
         loop {
             self.raft.take_ready(&mut ready);
+            self.publisher.publish(&self.lease, self.raft.term(), ready.lease);
             if ready.is_empty() {
                 break;
             }
@@ -443,6 +450,7 @@ impl Member {
 
     /// Tells handles that there is no more member.
     pub(crate) fn end(&mut self, why: Ended) {
+        self.publisher.publish(&self.lease, self.raft.term(), None);
         self.machine.stop();
         self.view.send_modify(|view| view.ended = view.ended.or(Some(why)));
     }

@@ -4,6 +4,7 @@ use crate::contact::{ClusterId, NodeId};
 use crate::error::StartError;
 use crate::group::Group;
 use crate::host::Host;
+use crate::lease::PublishedLease;
 use crate::mailbox::{Event, Mailbox};
 use crate::member::View;
 use crate::open::GroupBuilder;
@@ -54,6 +55,7 @@ pub(crate) struct Hosted {
     pub(crate) value: &'static str,
     /// An `Arc<Applier<V>>`.
     pub(crate) applier: Arc<dyn Any + Send + Sync>,
+    pub(crate) lease: Arc<PublishedLease>,
     pub(crate) view: watch::Receiver<View>,
 }
 
@@ -168,7 +170,7 @@ impl Node {
 
     pub(crate) fn handle<V: Value>(&self, name: &str, hosted: &Hosted) -> Option<Group<V>> {
         let applier = hosted.applier.clone().downcast().ok()?;
-        Some(Group::new(self.clone(), name, hosted.member, applier, hosted.view.clone()))
+        Some(Group::new(self.clone(), name, hosted, applier))
     }
 
     /// Whether `member` is one of this node's.

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::contact::{ClusterId, Contact, GroupId, MemberOf};
 use crate::error::OpenError;
 use crate::group::{Group, TIMEOUT};
+use crate::lease::PublishedLease;
 use crate::mailbox::Event;
 use crate::member::{Member, View};
 use crate::node::{Hosted, Node};
@@ -250,9 +251,10 @@ impl<V: Value> GroupBuilder<V> {
         let raft = Raft::new(member.member, timers::now(), restored);
         let applier = Applier::new(state, (member.group, member.member), host.mailbox.clone(), host.runtime.clone());
         let what = (member.group, self.name.clone(), V::NAME);
-        let (it, view) = Member::new(raft, what, applier.clone());
+        let lease = Arc::new(PublishedLease::default());
+        let (it, view) = Member::new(raft, what, applier.clone(), lease.clone());
         host.mailbox.post(Event::Open(Box::new(it)));
-        Hosted { member, value: V::NAME, applier, view }
+        Hosted { member, value: V::NAME, applier, lease, view }
     }
 
     async fn wait_until(

@@ -34,9 +34,12 @@ async fn a_blocked_runtime_of_the_user_moves_no_leader() {
 async fn a_call_ends_by_its_deadline_while_a_slow_command_runs() {
     let three = three().await;
     let group = three.groups[three.leader().await].clone();
+    group.command(Command::Push("first".into())).await.unwrap();
+    let before = group.status().await.unwrap().commit;
     let slow = group.with_timeout(Duration::from_secs(60));
     let slow = tokio::spawn(async move { slow.command(Command::Slow(3_000)).await });
-    until(|| (group.applied().0 > 0).then_some(())).await;
+    // Committed, and not applied for three seconds.
+    while group.status().await.unwrap().commit == before {}
     let hurried = group.with_timeout(Duration::from_millis(300));
     let began = tokio::time::Instant::now();
     let behind = hurried.command(Command::Push("behind it".into())).await;

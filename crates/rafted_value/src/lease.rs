@@ -1,0 +1,83 @@
+//! The leader lease, published where any thread can look: a read under it needs no message and no queue.
+
+use rafted_value_core::{Lease, LogIndex, Term, Time};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the member's loop publishes and callers' threads read.
+///
+/// A caller may read the value at an instant before `until` if it contains the entry `floor`: whatever an earlier
+/// leader committed stands at or before that entry, and whatever this leader answered was applied to this very value
+/// before it was answered.
+#[derive(Default)]
+pub(crate) struct PublishedLease {
+    /// Nanoseconds; 0 when there is no lease.
+    until: AtomicU64,
+    floor: AtomicU64,
+}
+
+/// The loop's side: remembers from which entry on a value is good enough in the present term.
+#[derive(Default)]
+pub(crate) struct LeasePublisher {
+    floor: Option<(Term, LogIndex)>,
+    published: u64,
+}
+
+impl PublishedLease {
+    /// The entry that the value must contain, if a read may be answered at `now`.
+    pub(crate) fn floor_at(&self, now: Time) -> Option<LogIndex> {
+        // Acquire: whoever sees this deadline sees the floor that was stored before it, or a later, higher one.
+        let until = self.until.load(Ordering::Acquire);
+        (now.0 < until).then(|| LogIndex(self.floor.load(Ordering::Relaxed)))
+    }
+}
+
+impl LeasePublisher {
+    /// Called with what the core says, before any message of the same `Ready` leaves.
+    pub(crate) fn publish(&mut self, to: &PublishedLease, term: Term, lease: Option<Lease>) {
+        let until = match lease {
+            Some(lease) => {
+                if self.floor.is_none_or(|(of, _)| of != term) {
+                    self.floor = Some((term, lease.commit));
+                    to.floor.store(lease.commit.0, Ordering::Relaxed);
+                }
+                lease.until.0
+            }
+            None => 0,
+        };
+        if until != self.published {
+            self.published = until;
+            // Release: the floor comes first.
+            to.until.store(until, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(until: u64, commit: u64) -> Option<Lease> {
+        Some(Lease { until: Time(until), commit: LogIndex(commit) })
+    }
+
+    #[test]
+    fn a_read_is_allowed_before_the_deadline_and_never_at_it() {
+        let (mut publisher, published) = (LeasePublisher::default(), PublishedLease::default());
+        assert_eq!(published.floor_at(Time(0)), None, "none yet");
+        publisher.publish(&published, Term(3), lease(100, 7));
+        assert_eq!(published.floor_at(Time(99)), Some(LogIndex(7)));
+        assert_eq!(published.floor_at(Time(100)), None);
+    }
+
+    #[test]
+    fn the_floor_is_that_of_the_terms_first_lease() {
+        let (mut publisher, published) = (LeasePublisher::default(), PublishedLease::default());
+        publisher.publish(&published, Term(3), lease(100, 7));
+        publisher.publish(&published, Term(3), lease(200, 9));
+        assert_eq!(published.floor_at(Time(150)), Some(LogIndex(7)), "what it answered itself is in the value");
+        publisher.publish(&published, Term(3), None);
+        assert_eq!(published.floor_at(Time(150)), None);
+        publisher.publish(&published, Term(5), lease(300, 12));
+        assert_eq!(published.floor_at(Time(250)), Some(LogIndex(12)), "others led in between");
+    }
+}
