@@ -5,3 +5,4 @@
 mod contact;
 mod packet;
 mod transport;
+mod wire;
