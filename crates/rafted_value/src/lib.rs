@@ -34,6 +34,7 @@ mod timers;
 mod transport;
 mod value;
 mod waiting;
+mod wire;
 
 pub use client::Client;
 pub use config::{Config, ConfigBuilder, InvalidConfig, OnPanic};

@@ -3,6 +3,7 @@
 use crate::contact::{Contact, GroupId};
 use bytes::Bytes;
 use rafted_value_core::{LogIndex, MemberId, Message, SnapshotMeta, Term};
+use std::fmt;
 
 /// One thing that a node sends to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +34,7 @@ pub enum Packet {
 }
 
 /// A piece of a value on its way to a member. Pieces of one transfer come in order on one connection.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Chunk {
     /// The group.
     pub group: GroupId,
@@ -54,7 +55,7 @@ pub struct Chunk {
 }
 
 /// What a caller, a joining member or an operator wants of a group.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Request {
     /// To become a member.
     Join(Join),
@@ -113,7 +114,7 @@ pub struct Join {
 }
 
 /// A command on its way to the log, with what makes it happen once.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Envelope {
     /// What it is.
     pub session: Session,
@@ -147,7 +148,7 @@ pub struct SessionId {
 }
 
 /// What became of a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Response {
     /// The member is in the group, as a learner at first.
     Joined {
@@ -258,4 +259,76 @@ pub enum Refused {
     },
     /// The member halted, or is stopping.
     Stopped,
+}
+
+/// Stands for bytes of the user's in what is printed: they are never shown, only how many.
+struct Hidden<'a>(&'a Bytes);
+
+impl fmt::Debug for Hidden<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk")
+            .field("group", &self.group)
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("term", &self.term)
+            .field("last_included", &self.snapshot.last_included)
+            .field("total", &self.total)
+            .field("offset", &self.offset)
+            .field("data", &Hidden(&self.data))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("session", &self.session).field("command", &Hidden(&self.command)).finish()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::Join(join) => join.fmt(f),
+            Request::Command { group, value, envelope } => f
+                .debug_struct("Command")
+                .field("group", group)
+                .field("value", value)
+                .field("envelope", envelope)
+                .finish(),
+            Request::Query { group, value, query } => f
+                .debug_struct("Query")
+                .field("group", group)
+                .field("value", value)
+                .field("query", &Hidden(query))
+                .finish(),
+            Request::ReadIndex { group } => f.debug_struct("ReadIndex").field("group", group).finish(),
+            Request::Status { group } => f.debug_struct("Status").field("group", group).finish(),
+            Request::Remove { group, member } => {
+                f.debug_struct("Remove").field("group", group).field("member", member).finish()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Response::Joined { group, cluster } => {
+                f.debug_struct("Joined").field("group", group).field("cluster", cluster).finish()
+            }
+            Response::Registered(session) => f.debug_tuple("Registered").field(session).finish(),
+            Response::Applied(reply) => f.debug_tuple("Applied").field(&Hidden(reply)).finish(),
+            Response::Answered(answer) => f.debug_tuple("Answered").field(&Hidden(answer)).finish(),
+            Response::ReadIndex(index) => f.debug_tuple("ReadIndex").field(index).finish(),
+            Response::Status(report) => report.fmt(f),
+            Response::Done => f.write_str("Done"),
+            Response::Refused(why) => f.debug_tuple("Refused").field(why).finish(),
+        }
+    }
 }

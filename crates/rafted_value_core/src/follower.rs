@@ -67,7 +67,7 @@ impl Raft {
         if !self.follow(from) {
             return;
         }
-        let AppendEntries { prev, entries, commit, round, sent } = request;
+        let AppendEntries { prev, entries, commit, round, sent, keep } = request;
         let Some(result) = self.verify(prev) else { return self.contradiction(from) };
         if let AppendResult::Rejected { .. } = result {
             return self.reply_to_append(from, result, (round, sent), After::HardState);
@@ -79,6 +79,7 @@ impl Raft {
         }
         self.advance_commit(commit.min(verified));
         self.verified_up_to(verified);
+        self.keep = keep;
 
         // A sign of life is answered at once, with what is durable; entries when they are.
         let durable = self.durable_index().min(verified);

@@ -44,6 +44,22 @@ pub(crate) struct Transfer {
     told: bool,
 }
 
+impl Leader {
+    /// What followers that make progress still need; the rest is not waited for.
+    fn first_needed(&self, now: Time, config: &Config) -> LogIndex {
+        let patience = config.longest_election_timeout();
+        self.progress
+            .values()
+            .filter_map(|progress| match progress.sending {
+                Sending::Snapshot { at, .. } => Some(at),
+                _ if now.since(progress.moved) <= patience => Some(progress.matched),
+                _ => None,
+            })
+            .min()
+            .unwrap_or(LogIndex(u64::MAX))
+    }
+}
+
 impl Raft {
     pub(crate) fn become_leader(&mut self) {
         let last = self.log.last_index();
@@ -323,11 +339,12 @@ impl Raft {
     pub(crate) fn replicate(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         let sign_of_life_due = core::mem::take(&mut leader.sign_of_life_due);
+        self.keep = leader.first_needed(self.now, &self.config).min(self.log.last_index());
         let round = leader.reads.latest;
-        let (now, commit) = (self.now, self.commit);
+        let (now, commit, keep) = (self.now, self.commit, self.keep);
         for (to, progress) in &mut leader.progress {
             let append = |prev, entries| {
-                let body = Body::AppendEntries(AppendEntries { prev, entries, commit, round, sent: now });
+                let body = Body::AppendEntries(AppendEntries { prev, entries, commit, round, sent: now, keep });
                 Message { from: self.id, to: *to, term: self.hard_state.term(), body }
             };
             if sign_of_life_due {
@@ -469,22 +486,6 @@ impl Raft {
             leader.promises_since = now;
             leader.progress.values_mut().for_each(|progress| progress.promised = Time::default());
         }
-    }
-
-    /// What followers that make progress still need; the rest is not waited for.
-    pub(crate) fn first_needed_by_followers(&self) -> LogIndex {
-        let Role::Leader(leader) = &self.role else { return LogIndex(u64::MAX) };
-        let patience = self.config.longest_election_timeout();
-        leader
-            .progress
-            .values()
-            .filter_map(|progress| match progress.sending {
-                Sending::Snapshot { at, .. } => Some(at),
-                _ if self.now.since(progress.moved) <= patience => Some(progress.matched),
-                _ => None,
-            })
-            .min()
-            .unwrap_or(LogIndex(u64::MAX))
     }
 
     // ---- transfer ----

@@ -85,6 +85,8 @@ pub struct AppendEntries {
     pub round: u64,
     /// When this was sent, on the leader's clock.
     pub sent: Time,
+    /// Entries after this one are still needed by some member: whoever leads next may have to send them.
+    pub keep: LogIndex,
 }
 
 /// Answers [`AppendEntries`]. Says only what that message verified.

@@ -59,6 +59,9 @@ pub struct Raft {
     pub(crate) handed_out: LogIndex,
     /// The last entry that the driver's value contains.
     pub(crate) applied: LogIndex,
+    /// Entries after this one may be needed by some member, as the leader knows and tells its followers: the next
+    /// leader is one of them.
+    pub(crate) keep: LogIndex,
     /// In force: that of the last committed entry that carries one.
     pub(crate) config: Arc<Config>,
     pub(crate) role: Role,
@@ -190,6 +193,7 @@ impl Raft {
             commit,
             handed_out: commit,
             applied: commit,
+            keep: LogIndex(u64::MAX),
             config: log.base().config.clone(),
             role: Role::Follower(Follower::new(None, commit)),
             promised_until: Time::default(),
@@ -378,8 +382,7 @@ impl Raft {
         }
         self.applied = index;
         let kept = index.0.saturating_sub(self.config.max_retained_committed_logs);
-        let needed = self.first_needed_by_followers();
-        let mut to = LogIndex(kept).min(needed);
+        let mut to = LogIndex(kept).min(self.keep);
         // However many bytes are needed: beyond the budget a follower gets the value instead.
         while to < index && self.log.bytes_between(to, index) > self.config.max_retained_bytes {
             to = to.next();

@@ -139,6 +139,7 @@ fn append((index, term): (u64, u64), commit: u64, terms: &[u64]) -> Body {
         commit: LogIndex(commit),
         round: 0,
         sent: Time::default(),
+        keep: LogIndex::ZERO,
     })
 }
 

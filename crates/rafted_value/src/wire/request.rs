@@ -1,0 +1,191 @@
+//! What is wanted of a group. Every body begins with the number that its answer carries.
+
+use super::Malformed;
+use super::fields::{WireContact, contact, id_bytes, index, member, name, optional_id};
+use super::frame::{self, frame, kind};
+use crate::packet::{Envelope, Join, Packet, Request, Session, SessionId};
+use bytes::Bytes;
+use prost::Message as _;
+use rafted_value_core::MemberId;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireJoin {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(string, tag = "2")]
+    group: String,
+    #[prost(string, tag = "3")]
+    value: String,
+    #[prost(bytes = "bytes", tag = "4")]
+    member: Bytes,
+    #[prost(message, optional, tag = "5")]
+    contact: Option<WireContact>,
+    #[prost(bytes = "bytes", tag = "6")]
+    replaces: Bytes,
+    #[prost(bool, tag = "7")]
+    learner: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireCommand {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(string, tag = "2")]
+    group: String,
+    #[prost(string, tag = "3")]
+    value: String,
+    /// None asks for a session.
+    #[prost(message, optional, tag = "4")]
+    session: Option<WireSession>,
+    #[prost(bytes = "bytes", tag = "5")]
+    command: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireSession {
+    #[prost(message, optional, tag = "1")]
+    id: Option<WireSessionId>,
+    #[prost(uint64, tag = "2")]
+    number: u64,
+    #[prost(uint64, tag = "3")]
+    unacknowledged: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct WireSessionId {
+    #[prost(uint64, tag = "1")]
+    index: u64,
+    #[prost(uint64, tag = "2")]
+    offset: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireQuery {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(string, tag = "2")]
+    group: String,
+    #[prost(string, tag = "3")]
+    value: String,
+    #[prost(bytes = "bytes", tag = "4")]
+    query: Bytes,
+}
+
+/// ReadIndex and Status, which name a group and nothing else; Remove, which names a member too.
+#[derive(Clone, PartialEq, prost::Message)]
+struct OfGroup {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(string, tag = "2")]
+    group: String,
+    #[prost(bytes = "bytes", tag = "3")]
+    member: Bytes,
+}
+
+pub(super) fn encode(number: u64, request: &Request, limit: u32) -> Result<Bytes, Malformed> {
+    let of_group = |group: &String| OfGroup { number, group: group.clone(), member: Bytes::new() };
+    match request {
+        Request::Join(join) => frame(kind::JOIN, &WireJoin::of(number, join), limit),
+        Request::Command { group, value, envelope } => {
+            let (group, value) = (group.clone(), value.clone());
+            let session = WireSession::of(&envelope.session);
+            let body = WireCommand { number, group, value, session, command: envelope.command.clone() };
+            frame(kind::COMMAND, &body, limit)
+        }
+        Request::Query { group, value, query } => {
+            let body = WireQuery { number, group: group.clone(), value: value.clone(), query: query.clone() };
+            frame(kind::QUERY, &body, limit)
+        }
+        Request::ReadIndex { group } => frame(kind::READ_INDEX, &of_group(group), limit),
+        Request::Status { group } => frame(kind::STATUS, &of_group(group), limit),
+        Request::Remove { group, member } => {
+            frame(kind::REMOVE, &OfGroup { member: id_bytes(member.0), ..of_group(group) }, limit)
+        }
+    }
+}
+
+pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
+    let (number, request) = match kind {
+        kind::JOIN => WireJoin::decode(bytes)?.read()?,
+        kind::COMMAND => WireCommand::decode(bytes)?.read()?,
+        kind::QUERY => {
+            let WireQuery { number, group, value, query } = WireQuery::decode(bytes)?;
+            (number, Request::Query { group: name(group)?, value: name(value)?, query })
+        }
+        kind::READ_INDEX => {
+            let OfGroup { number, group, .. } = OfGroup::decode(bytes)?;
+            (number, Request::ReadIndex { group: name(group)? })
+        }
+        kind::STATUS => {
+            let OfGroup { number, group, .. } = OfGroup::decode(bytes)?;
+            (number, Request::Status { group: name(group)? })
+        }
+        kind::REMOVE => {
+            let OfGroup { number, group, member: id } = OfGroup::decode(bytes)?;
+            (number, Request::Remove { group: name(group)?, member: member(&id)? })
+        }
+        _ => return Err(frame::unknown(kind)),
+    };
+    Ok(Packet::Request { number, request })
+}
+
+impl WireJoin {
+    fn of(number: u64, join: &Join) -> WireJoin {
+        WireJoin {
+            number,
+            group: join.group.clone(),
+            value: join.value.clone(),
+            member: id_bytes(join.member.0),
+            contact: Some(WireContact::of(&join.contact)),
+            replaces: join.replaces.map_or_else(Bytes::new, |old| id_bytes(old.0)),
+            learner: join.learner,
+        }
+    }
+
+    fn read(self) -> Result<(u64, Request), Malformed> {
+        let join = Join {
+            group: name(self.group)?,
+            value: name(self.value)?,
+            member: member(&self.member)?,
+            contact: contact(self.contact)?,
+            replaces: optional_id("the id of the replaced member", &self.replaces)?.map(MemberId),
+            learner: self.learner,
+        };
+        Ok((self.number, Request::Join(join)))
+    }
+}
+
+impl WireCommand {
+    fn read(self) -> Result<(u64, Request), Malformed> {
+        let session = self.session.map_or(Ok(Session::Register), WireSession::read)?;
+        let envelope = Envelope { session, command: self.command };
+        Ok((self.number, Request::Command { group: name(self.group)?, value: name(self.value)?, envelope }))
+    }
+}
+
+impl WireSession {
+    fn of(session: &Session) -> Option<WireSession> {
+        match *session {
+            Session::Register => None,
+            Session::Command { id, number, unacknowledged } => {
+                Some(WireSession { id: Some(WireSessionId::of(id)), number, unacknowledged })
+            }
+        }
+    }
+
+    fn read(self) -> Result<Session, Malformed> {
+        let id = self.id.ok_or(Malformed::Length { what: "a session" })?.read()?;
+        Ok(Session::Command { id, number: self.number, unacknowledged: self.unacknowledged })
+    }
+}
+
+impl WireSessionId {
+    pub(super) fn of(id: SessionId) -> WireSessionId {
+        WireSessionId { index: id.index.0, offset: id.offset.into() }
+    }
+
+    pub(super) fn read(self) -> Result<SessionId, Malformed> {
+        let too_large = |_| Malformed::NumberTooLarge { what: "an offset", number: self.offset };
+        Ok(SessionId { index: index(self.index)?, offset: u32::try_from(self.offset).map_err(too_large)? })
+    }
+}

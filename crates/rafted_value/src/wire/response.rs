@@ -1,0 +1,265 @@
+//! What became of a request. Every body begins with the number of that request.
+
+use super::Malformed;
+use super::fields::{
+    WireContact, check_count, contact, cut, id, id_bytes, index, member, name, optional_id, term, text,
+};
+use super::frame::{self, frame, kind};
+use super::request::WireSessionId;
+use crate::contact::{ClusterId, GroupId};
+use crate::packet::{MemberReport, Packet, Refused, Response, StatusReport};
+use bytes::Bytes;
+use prost::Message as _;
+use rafted_value_core::MemberId;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireJoined {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    group: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    cluster: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireRegistered {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(message, optional, tag = "2")]
+    session: Option<WireSessionId>,
+}
+
+/// Applied and Answered; without data also Done.
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireData {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    data: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireReadIndex {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(uint64, tag = "2")]
+    index: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireStatus {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    group: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    member: Bytes,
+    #[prost(string, tag = "4")]
+    role: String,
+    #[prost(uint64, tag = "5")]
+    term: u64,
+    #[prost(bytes = "bytes", tag = "6")]
+    leader: Bytes,
+    #[prost(uint64, tag = "7")]
+    commit: u64,
+    #[prost(uint64, tag = "8")]
+    applied: u64,
+    #[prost(uint64, tag = "9")]
+    last: u64,
+    #[prost(message, repeated, tag = "10")]
+    members: Vec<WireMemberReport>,
+}
+const MEMBERS: usize = 10;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireMemberReport {
+    #[prost(bytes = "bytes", tag = "1")]
+    id: Bytes,
+    #[prost(message, optional, tag = "2")]
+    contact: Option<WireContact>,
+    #[prost(bool, tag = "3")]
+    voter: bool,
+    #[prost(uint64, optional, tag = "4")]
+    matched: Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    silent_for_ms: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireRefused {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(uint64, tag = "2")]
+    reason: u64,
+    #[prost(string, tag = "3")]
+    text: String,
+    #[prost(message, optional, tag = "4")]
+    leader: Option<WireContact>,
+    #[prost(uint64, tag = "5")]
+    limit: u64,
+    #[prost(bool, tag = "6")]
+    retry: bool,
+}
+
+pub(super) fn encode(number: u64, response: &Response, limit: u32) -> Result<Bytes, Malformed> {
+    match response {
+        Response::Joined { group, cluster } => {
+            let body = WireJoined { number, group: id_bytes(group.0), cluster: id_bytes(cluster.0) };
+            frame(kind::JOINED, &body, limit)
+        }
+        Response::Registered(session) => {
+            let body = WireRegistered { number, session: Some(WireSessionId::of(*session)) };
+            frame(kind::REGISTERED, &body, limit)
+        }
+        Response::Applied(data) => frame(kind::APPLIED, &WireData { number, data: data.clone() }, limit),
+        Response::Answered(data) => frame(kind::ANSWERED, &WireData { number, data: data.clone() }, limit),
+        Response::ReadIndex(index) => frame(kind::READ_INDEX_IS, &WireReadIndex { number, index: index.0 }, limit),
+        Response::Status(report) => frame(kind::STATUS_IS, &WireStatus::of(number, report), limit),
+        Response::Done => frame(kind::DONE, &WireData { number, data: Bytes::new() }, limit),
+        Response::Refused(why) => frame(kind::REFUSED, &WireRefused::of(number, why), limit),
+    }
+}
+
+pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
+    let (number, response) = match kind {
+        kind::JOINED => {
+            let WireJoined { number, group, cluster } = WireJoined::decode(bytes)?;
+            let group = GroupId(id("a group's id", &group)?);
+            (number, Response::Joined { group, cluster: ClusterId(id("a cluster's id", &cluster)?) })
+        }
+        kind::REGISTERED => {
+            let WireRegistered { number, session } = WireRegistered::decode(bytes)?;
+            let session = session.ok_or(Malformed::Length { what: "a session" })?;
+            (number, Response::Registered(session.read()?))
+        }
+        kind::APPLIED => {
+            let WireData { number, data } = WireData::decode(bytes)?;
+            (number, Response::Applied(data))
+        }
+        kind::ANSWERED => {
+            let WireData { number, data } = WireData::decode(bytes)?;
+            (number, Response::Answered(data))
+        }
+        kind::READ_INDEX_IS => {
+            let WireReadIndex { number, index: at } = WireReadIndex::decode(bytes)?;
+            (number, Response::ReadIndex(index(at)?))
+        }
+        kind::STATUS_IS => {
+            check_count("members", MEMBERS, &bytes)?;
+            WireStatus::decode(bytes)?.read()?
+        }
+        kind::DONE => (WireData::decode(bytes)?.number, Response::Done),
+        kind::REFUSED => WireRefused::decode(bytes)?.read()?,
+        _ => return Err(frame::unknown(kind)),
+    };
+    Ok(Packet::Response { number, response })
+}
+
+impl WireStatus {
+    fn of(number: u64, report: &StatusReport) -> WireStatus {
+        WireStatus {
+            number,
+            group: id_bytes(report.group.0),
+            member: id_bytes(report.member.0),
+            role: report.role.clone(),
+            term: report.term.0,
+            leader: report.leader.map_or_else(Bytes::new, |leader| id_bytes(leader.0)),
+            commit: report.commit.0,
+            applied: report.applied.0,
+            last: report.last.0,
+            members: report.members.iter().map(WireMemberReport::of).collect(),
+        }
+    }
+
+    fn read(self) -> Result<(u64, Response), Malformed> {
+        let report = StatusReport {
+            group: GroupId(id("a group's id", &self.group)?),
+            member: member(&self.member)?,
+            role: name(self.role)?,
+            term: term(self.term)?,
+            leader: optional_id("a leader's id", &self.leader)?.map(MemberId),
+            commit: index(self.commit)?,
+            applied: index(self.applied)?,
+            last: index(self.last)?,
+            members: self.members.into_iter().map(WireMemberReport::read).collect::<Result<_, _>>()?,
+        };
+        Ok((self.number, Response::Status(Box::new(report))))
+    }
+}
+
+impl WireMemberReport {
+    fn of(report: &MemberReport) -> WireMemberReport {
+        WireMemberReport {
+            id: id_bytes(report.id.0),
+            contact: Some(WireContact::of(&report.contact)),
+            voter: report.voter,
+            matched: report.matched.map(|index| index.0),
+            silent_for_ms: report.silent_for_ms,
+        }
+    }
+
+    fn read(self) -> Result<MemberReport, Malformed> {
+        Ok(MemberReport {
+            id: member(&self.id)?,
+            contact: contact(self.contact)?,
+            voter: self.voter,
+            matched: self.matched.map(index).transpose()?,
+            silent_for_ms: self.silent_for_ms,
+        })
+    }
+}
+
+const NO_SUCH_GROUP: u64 = 1;
+const OTHER_VALUE: u64 = 2;
+const NOT_LEADER: u64 = 3;
+const BUSY: u64 = 4;
+const TOO_LARGE: u64 = 5;
+const OUTCOME_UNKNOWN: u64 = 6;
+const NO_SUCH_SESSION: u64 = 7;
+const FORGOTTEN: u64 = 8;
+const PANICKED: u64 = 9;
+const UNDECODABLE: u64 = 10;
+const MEMBERSHIP: u64 = 11;
+const STOPPED: u64 = 12;
+
+impl WireRefused {
+    fn of(number: u64, why: &Refused) -> WireRefused {
+        let reason = |reason| WireRefused { number, reason, ..WireRefused::default() };
+        match why {
+            Refused::NoSuchGroup => reason(NO_SUCH_GROUP),
+            Refused::OtherValue { value } => WireRefused { text: value.clone(), ..reason(OTHER_VALUE) },
+            Refused::NotLeader { leader } => {
+                WireRefused { leader: leader.as_ref().map(WireContact::of), ..reason(NOT_LEADER) }
+            }
+            Refused::Busy => reason(BUSY),
+            Refused::TooLarge { limit } => WireRefused { limit: *limit, ..reason(TOO_LARGE) },
+            Refused::OutcomeUnknown => reason(OUTCOME_UNKNOWN),
+            Refused::NoSuchSession => reason(NO_SUCH_SESSION),
+            Refused::Forgotten => reason(FORGOTTEN),
+            Refused::Panicked { message } => WireRefused { text: cut(message), ..reason(PANICKED) },
+            Refused::Undecodable { message } => WireRefused { text: cut(message), ..reason(UNDECODABLE) },
+            Refused::Membership { why, retry } => WireRefused { text: cut(why), retry: *retry, ..reason(MEMBERSHIP) },
+            Refused::Stopped => reason(STOPPED),
+        }
+    }
+
+    fn read(self) -> Result<(u64, Response), Malformed> {
+        let why = match self.reason {
+            NO_SUCH_GROUP => Refused::NoSuchGroup,
+            OTHER_VALUE => Refused::OtherValue { value: name(self.text)? },
+            NOT_LEADER => Refused::NotLeader { leader: self.leader.map(WireContact::read).transpose()? },
+            BUSY => Refused::Busy,
+            TOO_LARGE => Refused::TooLarge { limit: self.limit },
+            OUTCOME_UNKNOWN => Refused::OutcomeUnknown,
+            NO_SUCH_SESSION => Refused::NoSuchSession,
+            FORGOTTEN => Refused::Forgotten,
+            PANICKED => Refused::Panicked { message: text(self.text)? },
+            UNDECODABLE => Refused::Undecodable { message: text(self.text)? },
+            MEMBERSHIP => Refused::Membership { why: text(self.text)?, retry: self.retry },
+            STOPPED => Refused::Stopped,
+            kind => return Err(Malformed::UnknownKind { what: "reason", kind }),
+        };
+        Ok((self.number, Response::Refused(why)))
+    }
+}
