@@ -47,4 +47,5 @@ pub use open::GroupBuilder;
 pub use packet::{MemberReport, StatusReport};
 pub use rafted_value_core::{LogIndex, MemberId, Term};
 pub use transport::loopback::{Loopback, LoopbackAt};
+pub use transport::tcp::InsecureTcp;
 pub use value::Value;

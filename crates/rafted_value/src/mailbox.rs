@@ -1,6 +1,6 @@
 //! What waits for the shard's loop. Anybody may post; only the loop takes.
 
-use crate::contact::GroupId;
+use crate::contact::{Contact, GroupId};
 use crate::member::Member;
 use crate::packet::{Envelope, Packet, Refused};
 use crate::transport::{Inbox, Origin};
@@ -34,6 +34,8 @@ pub(crate) enum Event {
     SnapshotSent { group: GroupId, member: MemberId, to: MemberId, last_included: Option<LogIndex> },
     /// A value arrived and was found to be sound.
     SnapshotDecoded { group: GroupId, message: Message, state: Box<dyn Any + Send> },
+    /// A connection was lost.
+    Lost(Contact),
     /// The node ends.
     Stop,
 }
@@ -90,6 +92,10 @@ impl Mailbox {
 }
 
 impl Inbox for Mailbox {
+    fn lost(&self, contact: &Contact) {
+        self.post(Event::Lost(contact.clone()));
+    }
+
     fn deliver(&self, origin: Origin, packet: Packet) {
         if self.contents().events.len() >= Mailbox::CAPACITY {
             // Consensus repeats what matters; a caller is told.

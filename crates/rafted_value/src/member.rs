@@ -7,7 +7,6 @@ use crate::config::Config;
 use crate::contact::{Contact, GroupId};
 use crate::host::Host;
 use crate::lease::{LeasePublisher, PublishedLease};
-use crate::mailbox::Event;
 use crate::packet::{Chunk, Envelope, Join, MemberReport, Packet, Refused, Response, StatusReport};
 use crate::snapshots;
 use crate::timers;

@@ -16,32 +16,37 @@ pub(crate) struct Requests {
 #[derive(Default)]
 struct Table {
     last: u64,
-    waiting: HashMap<u64, oneshot::Sender<Response>>,
+    waiting: HashMap<u64, (Contact, oneshot::Sender<Response>)>,
 }
 
 impl Requests {
     /// Sends a request and waits for the response. Cancellation safe: a response that comes later is dropped.
     pub(crate) async fn send(self: &Arc<Self>, network: &dyn Network, to: &Contact, request: Request) -> Response {
-        let (ticket, receiver) = self.ticket();
+        let (ticket, receiver) = self.ticket(to);
         network.send(to, Packet::Request { number: ticket.number, request });
         receiver.await.unwrap_or(Response::Refused(Refused::OutcomeUnknown))
     }
 
-    fn ticket(self: &Arc<Self>) -> (Ticket, oneshot::Receiver<Response>) {
+    fn ticket(self: &Arc<Self>, to: &Contact) -> (Ticket, oneshot::Receiver<Response>) {
         let (sender, receiver) = oneshot::channel();
         let mut table = self.table();
         table.last += 1;
         let number = table.last;
-        table.waiting.insert(number, sender);
+        table.waiting.insert(number, (to.clone(), sender));
         (Ticket { requests: self.clone(), number }, receiver)
     }
 
     pub(crate) fn answered(&self, number: u64, response: Response) {
         let waiting = self.table().waiting.remove(&number);
-        if let Some(sender) = waiting {
+        if let Some((_, sender)) = waiting {
             // A caller that is gone needs no answer.
             let _ = sender.send(response);
         }
+    }
+
+    /// What was sent there may be lost: whoever waits is told that the outcome is unknown, instead of waiting.
+    pub(crate) fn lost(&self, contact: &Contact) {
+        self.table().waiting.retain(|_, (to, _)| to != contact);
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -105,6 +105,7 @@ impl Shard {
             Event::SnapshotDecoded { group, message, state } => {
                 self.with(group, message.to, |it| it.on_snapshot_decoded(message, state));
             }
+            Event::Lost(contact) => self.host.requests.lost(&contact),
             Event::Stop => self.stopping = true,
         }
     }

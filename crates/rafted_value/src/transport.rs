@@ -7,7 +7,9 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+mod line;
 pub mod loopback;
+pub mod tcp;
 
 /// A boxed future, so that transports can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -32,6 +34,9 @@ pub struct Local {
 pub trait Inbox: Send + Sync {
     /// Something arrived.
     fn deliver(&self, origin: Origin, packet: Packet);
+
+    /// What was sent to `contact` may be lost, with any answer to it.
+    fn lost(&self, contact: &Contact);
 }
 
 /// Where something came from.

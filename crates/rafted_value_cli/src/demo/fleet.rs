@@ -129,7 +129,8 @@ impl Fleet {
             process.expect("ready").await?;
             Ok::<_, Box<dyn Error>>(process)
         };
-        let started = tokio::time::timeout(patience, starting).await.map_err(|_| "it did not start again in time")??;
+        let started =
+            tokio::time::timeout(patience, starting).await.map_err(|_| "it did not start again in time")??;
         let mut processes = self.processes.lock().await;
         if let Some(place) = processes.iter_mut().find(|process| process.address == address) {
             *place = started;
