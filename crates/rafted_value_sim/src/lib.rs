@@ -13,6 +13,7 @@
 //! same cluster.
 
 pub mod action;
+pub mod calm;
 pub mod chain;
 pub mod clock;
 pub mod cluster;
@@ -30,5 +31,6 @@ pub mod tale;
 pub mod value;
 
 pub use action::Action;
+pub use calm::Calm;
 pub use cluster::{Cluster, Founding};
 pub use invariants::Broken;

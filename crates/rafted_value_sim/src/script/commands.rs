@@ -215,19 +215,19 @@ fn everybody(stage: &Stage) -> Vec<Node> {
 /// `hold A->B`, `hold A B`, `hold A`, `hold writes A`; `release` likewise, or everything.
 fn hold(stage: &mut Stage, holds: bool, words: &[&str]) -> Said<()> {
     if words.is_empty() {
-        stage.held_links.clear();
-        stage.held_disks.clear();
+        stage.calm.held_links.clear();
+        stage.calm.held_disks.clear();
         return Ok(());
     }
     if let ["writes", letters @ ..] = words {
         for letter in letters {
             let node = node(letter)?;
-            let _ = if holds { stage.held_disks.insert(node) } else { stage.held_disks.remove(&node) };
+            let _ = if holds { stage.calm.held_disks.insert(node) } else { stage.calm.held_disks.remove(&node) };
         }
         return Ok(());
     }
     for end in ends(words, &everybody(stage))? {
-        let _ = if holds { stage.held_links.insert(end) } else { stage.held_links.remove(&end) };
+        let _ = if holds { stage.calm.held_links.insert(end) } else { stage.calm.held_links.remove(&end) };
     }
     Ok(())
 }
