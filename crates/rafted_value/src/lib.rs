@@ -31,7 +31,7 @@ mod shard;
 mod snapshots;
 mod state_machine;
 mod timers;
-mod transport;
+pub mod transport;
 mod value;
 mod waiting;
 mod wire;

@@ -14,7 +14,7 @@ use crate::transport::Origin;
 use crate::waiting::{Caller, Waiting};
 use bytes::Bytes;
 use rafted_value_core::{
-    Answer, Body, Change, EntryId, Input, LogIndex, MemberId, Membership, Message, Notice, Promotion, Proposal, Raft,
+    Answer, Change, EntryId, Input, LogIndex, MemberId, Membership, Message, Notice, Promotion, Proposal, Raft,
     ReadAnswer, ReadId, Ready, Refusal, RequestId, RoleKind, Term, Time, Write,
 };
 use std::any::Any;
@@ -221,9 +221,8 @@ impl Member {
 
     /// A piece of a value. A whole one is checked elsewhere before the core hears of it.
     pub(crate) fn on_chunk(&mut self, chunk: Chunk, host: &Arc<Host>) {
-        match snapshots::Arriving::add(&mut self.arriving, chunk) {
-            Some(whole) => snapshots::check(whole, self.group, self.machine.clone(), host.clone()),
-            None => {}
+        if let Some(whole) = snapshots::Arriving::add(&mut self.arriving, chunk) {
+            snapshots::check(whole, self.group, self.machine.clone(), host.clone());
         }
     }
 
@@ -481,10 +480,6 @@ impl Member {
             last: status.last.index,
             members: members.collect(),
         }
-    }
-
-    pub(crate) fn leads(&self) -> bool {
-        self.raft.role() == RoleKind::Leader
     }
 }
 

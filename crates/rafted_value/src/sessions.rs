@@ -111,6 +111,7 @@ impl Sessions {
         }
     }
 
+    #[cfg(test)]
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()

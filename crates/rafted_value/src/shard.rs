@@ -177,10 +177,10 @@ impl Shard {
 
     /// Only for this very member: what was meant for an earlier incarnation is dropped.
     fn with(&mut self, group: GroupId, id: MemberId, act: impl FnOnce(&mut Member)) {
-        if self.members.get(&group).is_some_and(|member| member.id() == id) {
-            if let Some(member) = self.touch(group) {
-                act(member);
-            }
+        if self.members.get(&group).is_some_and(|member| member.id() == id)
+            && let Some(member) = self.touch(group)
+        {
+            act(member);
         }
     }
 

@@ -9,8 +9,6 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use snapshot::{Frozen, SnapshotError};
-
 use crate::batch::{Batch, BatchError};
 use crate::config::{Config, OnPanic, SettingsError};
 use crate::context::Context;
@@ -184,16 +182,19 @@ impl<V: Value> StateMachine<V> {
         self.applied
     }
 
+    #[cfg(test)]
     /// The settings in force.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
+    #[cfg(test)]
     /// Replicated time.
     pub(crate) fn time(&self) -> Duration {
         Duration::from_millis(self.time_ms)
     }
 
+    #[cfg(test)]
     /// How many client sessions are remembered.
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.len()

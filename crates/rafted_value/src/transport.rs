@@ -1,15 +1,18 @@
 //! How nodes reach each other. A node is given one transport; every group of the node shares it.
 
 use crate::contact::{ClusterId, Contact, NodeId};
-use crate::packet::{Chunk, Packet};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 mod line;
-pub mod loopback;
-pub mod tcp;
+pub(crate) mod loopback;
+pub(crate) mod tcp;
+
+pub use crate::packet::{Chunk, Envelope, Join, Packet, Refused, Request, Response, Session, SessionId};
+pub use loopback::{Loopback, LoopbackAt};
+pub use tcp::InsecureTcp;
 
 /// A boxed future, so that transports can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -59,9 +62,6 @@ pub trait Network: Send + Sync {
 
     /// Sends a piece of a value: waits for room instead of dropping.
     fn send_chunk<'a>(&'a self, to: &'a Contact, chunk: Chunk) -> BoxFuture<'a, io::Result<()>>;
-
-    /// Lets go of connections to nodes that nobody talks to any more.
-    fn retain(&self, wanted: &dyn Fn(&Contact) -> bool);
 
     /// The node has stopped: its address is free again, and nothing is sent or delivered any more.
     fn stop(&self);

@@ -147,7 +147,7 @@ impl Model {
         if ticket.number < *bound {
             return Response::Refused(Refused::Forgotten);
         }
-        if ticket.number - *bound >= u64::from(MAX_RESULTS) {
+        if ticket.number - *bound >= MAX_RESULTS {
             return Response::Refused(Refused::Busy);
         }
         reply(*self.replies.entry((ticket.id, ticket.number)).or_insert(now))

@@ -83,6 +83,7 @@ impl<V: Value> StateMachine<V> {
         Ok(Frozen { meta, value, sessions, time_ms: self.time_ms })
     }
 
+    #[cfg(test)]
     /// The snapshot as bytes, without a copy of the value in between.
     pub(crate) fn encode_snapshot(&self) -> Result<Bytes, SnapshotError> {
         let value = self.value().map_err(|_| SnapshotError::Halted)?;

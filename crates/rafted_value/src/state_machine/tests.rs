@@ -1,3 +1,4 @@
+use super::snapshot::SnapshotError;
 use super::*;
 use crate::batch::tests::{command, register};
 use proptest::prelude::*;

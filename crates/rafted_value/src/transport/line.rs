@@ -28,6 +28,8 @@ const QUEUE_FRAMES: usize = 8192;
 const CHUNK_BYTES: usize = 1 << 20;
 /// How long connecting, shaking hands, or a write without progress may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often each side says that it is there. Whoever is silent for [`PATIENCE`] is not.
+const ALIVE: Duration = Duration::from_secs(1);
 /// Between attempts to connect, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -49,6 +51,7 @@ struct Frames {
     bytes: usize,
     /// Counts connections that were lost or could not be made.
     failures: u64,
+    connected: bool,
 }
 
 impl Line {
@@ -61,6 +64,12 @@ impl Line {
     /// Never waits: what does not fit is dropped.
     pub(super) fn push(&self, frame: Bytes) {
         self.queue.push(frame);
+    }
+
+    /// Whether nobody would miss it.
+    pub(super) fn is_idle(&self) -> bool {
+        let frames = self.queue.frames();
+        !frames.connected && frames.waiting.is_empty()
     }
 
     pub(super) async fn push_when_there_is_room(&self, frame: Bytes) -> io::Result<()> {
@@ -150,6 +159,7 @@ async fn keep_connected(to: Contact, purpose: Purpose, shared: Arc<Shared>, queu
         let began = timers::now();
         match dial(&to, purpose, &shared).await {
             Ok(connection) => {
+                queue.frames().connected = true;
                 let ended = talk(connection, &shared, &queue).await;
                 tracing::debug!(%to, ?purpose, ?ended, "a connection ended");
                 if lasted(began) {
@@ -229,6 +239,15 @@ async fn talk(connection: Connection, shared: &Shared, queue: &Arc<Queue>) -> io
     tokio::select! {
         ended = read(reader, frames, &*shared.inbox, origin, other.role) => ended,
         ended = write(writer, queue) => ended,
+        ended = stay_alive(queue) => ended,
+    }
+}
+
+/// A connection that ended without a word, as when a machine is gone, is noticed by its silence.
+async fn stay_alive(queue: &Queue) -> io::Result<()> {
+    loop {
+        tokio::time::sleep(ALIVE).await;
+        queue.push(wire::alive());
     }
 }
 
@@ -264,7 +283,7 @@ async fn read(
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
-        if reader.read_buf(frames.buffer()).await? == 0 {
+        if timeout(PATIENCE, reader.read_buf(frames.buffer())).await?? == 0 {
             return Ok(());
         }
     }

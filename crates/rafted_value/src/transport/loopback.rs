@@ -131,8 +131,6 @@ impl Network for Running {
         Box::pin(std::future::ready(outcome))
     }
 
-    fn retain(&self, _wanted: &dyn Fn(&Contact) -> bool) {}
-
     fn stop(&self) {
         let mut wires = self.network.wires();
         if wires.ends.get(&self.address).is_some_and(|end| end.node == self.node) {

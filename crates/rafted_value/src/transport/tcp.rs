@@ -139,6 +139,8 @@ impl Tcp {
             Some(lines) => lines.clone(),
             None => {
                 let open = |purpose| Line::open(to.clone(), purpose, self.shared.clone(), &self.runtime);
+                // Whoever is gone for good leaves nothing behind.
+                lines.retain(|_, lines| !(lines.control.is_idle() && lines.bulk.is_idle()));
                 let new = Lines { control: open(Purpose::Control), bulk: open(Purpose::Bulk) };
                 lines.insert(to.clone(), new.clone());
                 new
@@ -179,10 +181,6 @@ impl Network for Tcp {
             let frame = wire::encode(&packet, FRAME_LIMIT).map_err(io::Error::other)?;
             line.push_when_there_is_room(frame).await
         })
-    }
-
-    fn retain(&self, wanted: &dyn Fn(&Contact) -> bool) {
-        self.lines().retain(|contact, _| wanted(contact));
     }
 
     fn stop(&self) {

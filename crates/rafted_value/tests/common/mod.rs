@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 /// A list of everything that was ever pushed.
 #[derive(Clone, Default, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Journal {
-    pub entries: Vec<String>,
+pub(crate) struct Journal {
+    pub(crate) entries: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Command {
+pub(crate) enum Command {
     /// Adds an entry and returns how many there are.
     Push(String),
     /// Takes that many milliseconds of everybody's time, then adds an entry.
@@ -24,7 +24,7 @@ pub enum Command {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Query {
+pub(crate) enum Query {
     Length,
     Panic,
 }
@@ -74,16 +74,16 @@ fn busy(duration: Duration) {
 }
 
 /// Nodes in one process, each with a member of the group.
-pub struct Three {
-    pub network: Loopback,
-    pub nodes: Vec<Node>,
-    pub groups: Vec<Group<Journal>>,
+pub(crate) struct Three {
+    pub(crate) network: Loopback,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) groups: Vec<Group<Journal>>,
 }
 
-pub const ADDRESSES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const ADDRESSES: [&str; 3] = ["a", "b", "c"];
 
 /// Short timeouts, so that tests of failover take no longer than they must.
-pub fn quick() -> Config {
+pub(crate) fn quick() -> Config {
     Config::builder()
         .heartbeat_interval(Duration::from_millis(50))
         .election_timeout(Duration::from_millis(250))
@@ -91,11 +91,11 @@ pub fn quick() -> Config {
         .expect("a sound config")
 }
 
-pub async fn three() -> Three {
+pub(crate) async fn three() -> Three {
     three_with(quick()).await
 }
 
-pub async fn three_with(config: Config) -> Three {
+pub(crate) async fn three_with(config: Config) -> Three {
     let network = Loopback::new();
     let (mut nodes, mut groups) = (Vec::new(), Vec::new());
     for address in ADDRESSES {
@@ -112,18 +112,18 @@ pub async fn three_with(config: Config) -> Three {
 
 impl Three {
     /// The place of the member that leads.
-    pub async fn leader(&self) -> usize {
+    pub(crate) async fn leader(&self) -> usize {
         self.until(|| self.groups.iter().position(Group::is_leader)).await
     }
 
     /// What `look` finds, looking again until it finds something.
-    pub async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         until(look).await
     }
 }
 
 /// What `look` finds, looking again until it finds something; gives up after ten seconds.
-pub async fn until<T>(look: impl Fn() -> Option<T>) -> T {
+pub(crate) async fn until<T>(look: impl Fn() -> Option<T>) -> T {
     let found = async {
         loop {
             match look() {

@@ -81,7 +81,7 @@ impl Verdict {
 
     pub(crate) fn report(&self) -> String {
         let mut report = format!(
-            "{} commands, {} lost, {} duplicated, {} reordered; {} kills, failover {:?} ms; {} commands/s over all",
+            "{} commands, {} lost, {} duplicated, {} reordered; {} kills, failover {:?} ms; {} commands/s while there was a leader",
             self.commands,
             self.lost,
             self.duplicated,
