@@ -4,11 +4,11 @@ use crate::contact::{Contact, GroupId};
 use crate::host::Host;
 use crate::mailbox::Event;
 use crate::member::View;
-use crate::packet::{Envelope, Refused, Request, Response};
+use crate::packet::{Change, ChangeRefused, Envelope, Refused, Request, Response};
 use crate::timers;
 use crate::waiting;
 use bytes::Bytes;
-use rafted_value_core::{Change, Proposal, RoleKind, Time};
+use rafted_value_core::{RoleKind, Time};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,7 +121,7 @@ impl Caller {
                 }
                 (Target::There(asked), Refused::NoSuchGroup | Refused::Stopped) => self.defer(asked),
                 (Target::Here, Refused::NotLeader { .. } | Refused::OutcomeUnknown) => {}
-                (_, Refused::Busy | Refused::Membership { retry: true, .. }) => {}
+                (_, Refused::Busy | Refused::Change(ChangeRefused::InProgress)) => {}
                 (_, final_word) => return Response::Refused(final_word),
             }
             self.pause(&mut pause).await;
@@ -159,7 +159,7 @@ impl Caller {
         self.host.mailbox.post(match ask {
             Ask::Command(envelope) => Event::Command { group, envelope: envelope.clone(), caller },
             Ask::Query(_) | Ask::ReadIndex => Event::Read { group, caller },
-            Ask::Change(change) => Event::Propose { group, proposal: Proposal::Membership(change.clone()), caller },
+            Ask::Change(change) => Event::Change { group, change: change.clone(), caller },
         });
         response.await.unwrap_or(Response::Refused(Refused::Stopped))
     }
@@ -170,8 +170,7 @@ impl Caller {
             Ask::Command(envelope) => Request::Command { group, value, envelope: envelope.clone() },
             Ask::Query(query) => Request::Query { group, value, query: query.clone() },
             Ask::ReadIndex => Request::ReadIndex { group },
-            Ask::Change(Change::Remove(member)) => Request::Remove { group, member: *member },
-            Ask::Change(_) => Request::Status { group },
+            Ask::Change(change) => Request::Change { group, change: change.clone() },
         }
     }
 

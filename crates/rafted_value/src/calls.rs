@@ -3,12 +3,12 @@
 
 use crate::caller::{Ask, Asked, Caller};
 use crate::error::{ChangeError, CommandError, QueryError};
-use crate::packet::{Envelope, Refused, Response, Session};
+use crate::packet::{Change, Envelope, Refused, Response, Session};
 use crate::session::{HandleSession, Ticket};
 use crate::timers;
 use crate::value::{self, Value};
 use bytes::Bytes;
-use rafted_value_core::{Change, Time};
+use rafted_value_core::Time;
 use std::time::Duration;
 
 /// A handle's calls.

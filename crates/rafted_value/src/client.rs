@@ -2,14 +2,15 @@
 
 use crate::caller::Caller;
 use crate::calls::{Calls, Patience};
+use crate::config::Config;
 use crate::contact::Contact;
 use crate::error::{ChangeError, CommandError, QueryError, StartError, StatusError};
 use crate::group::TIMEOUT;
 use crate::node::Node;
-use crate::packet::{Refused, Request, Response, StatusReport};
+use crate::packet::{Change, Refused, Request, Response, StatusReport};
 use crate::transport::Transport;
 use crate::value::Value;
-use rafted_value_core::{Change, MemberId};
+use rafted_value_core::MemberId;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +89,24 @@ impl<V: Value> Client<V> {
     /// See [`ChangeError`].
     pub async fn remove_follower(&self, member: MemberId) -> Result<(), ChangeError> {
         self.inner.calls.change(Change::Remove(member), self.patience()).await
+    }
+
+    /// Hands leadership over; see [`Group::replace_leader`](crate::Group::replace_leader).
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`].
+    pub async fn replace_leader(&self, member: Option<MemberId>) -> Result<(), ChangeError> {
+        self.inner.calls.change(Change::Lead(member), self.patience()).await
+    }
+
+    /// Gives the group other settings; see [`Group::change_config`](crate::Group::change_config).
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`].
+    pub async fn change_config(&self, config: &Config) -> Result<(), ChangeError> {
+        self.inner.calls.change(Change::Configure(Box::new(config.to_core())), self.patience()).await
     }
 
     /// How the member at `address` is, as it sees itself.

@@ -36,7 +36,7 @@ fn at(leader: &Option<Contact>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::Refused;
+    use crate::packet::{ChangeRefused, Refused};
 
     fn every_refusal() -> Vec<(Refused, Conclusion)> {
         use Conclusion::{Applied, NotApplied, Unknown};
@@ -52,7 +52,7 @@ mod tests {
             (Refused::Forgotten, Unknown),
             (Refused::Panicked { message: text() }, Applied),
             (Refused::Undecodable { message: text() }, NotApplied),
-            (Refused::Membership { why: text(), retry: true }, Unknown),
+            (Refused::Change(ChangeRefused::InProgress), Unknown),
             (Refused::Stopped, NotApplied),
         ]
     }
@@ -93,8 +93,8 @@ mod tests {
             assert_eq!(CommandError::refused("jobs", refused.clone()).to_string(), message);
             assert_eq!(QueryError::refused("jobs", refused).to_string(), message);
         }
-        let why = Refused::Membership { why: "no voter would be left".into(), retry: false };
-        let message = "group \"jobs\" refused the change: no voter would be left";
+        let why = Refused::Change(ChangeRefused::CannotRemoveLeader);
+        let message = "the leader of group \"jobs\" cannot be removed";
         assert_eq!(ChangeError::refused("jobs", why).to_string(), message);
     }
 }

@@ -3,18 +3,19 @@
 use crate::applier::Applier;
 use crate::caller::{Ask, Caller, Here};
 use crate::calls::{Calls, Patience};
+use crate::config::Config;
 use crate::contact::{Contact, MemberOf};
 use crate::error::{ChangeError, CommandError, QueryError, StatusError};
 use crate::lease::PublishedLease;
 use crate::mailbox::Event;
 use crate::member::{Ended, View};
 use crate::node::{Hosted, Node};
-use crate::packet::{Refused, Response, StatusReport};
+use crate::packet::{Change, Refused, Response, StatusReport};
 use crate::state_machine::StateMachine;
 use crate::timers;
 use crate::value::Value;
 use crate::waiting;
-use rafted_value_core::{Change, LogIndex, MemberId, RoleKind};
+use rafted_value_core::{LogIndex, MemberId, RoleKind};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,6 +161,25 @@ impl<V: Value> Group<V> {
     /// See [`ChangeError`].
     pub async fn remove_follower(&self, member: MemberId) -> Result<(), ChangeError> {
         self.inner.calls.change(Change::Remove(member), self.patience()).await
+    }
+
+    /// Hands leadership over to `member`, once that one has everything; `None` cancels a transfer that has not
+    /// happened. A later call overrides an earlier one. Commands that come meanwhile wait, within their own time.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`]. A transfer that is reported as unresponsive or overridden may still happen, late.
+    pub async fn replace_leader(&self, member: Option<MemberId>) -> Result<(), ChangeError> {
+        self.inner.calls.change(Change::Lead(member), self.patience()).await
+    }
+
+    /// Gives the group other settings; answers when they are committed. In force on each member once it knows that.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`].
+    pub async fn change_config(&self, config: &Config) -> Result<(), ChangeError> {
+        self.inner.calls.change(Change::Configure(Box::new(config.to_core())), self.patience()).await
     }
 
     /// Waits until this member votes and its membership is settled.

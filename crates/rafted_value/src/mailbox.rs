@@ -2,10 +2,10 @@
 
 use crate::contact::{Contact, GroupId};
 use crate::member::Member;
-use crate::packet::{Envelope, Packet, Refused};
+use crate::packet::{Change, Envelope, Packet, Refused};
 use crate::transport::{Inbox, Origin};
 use crate::waiting::Caller;
-use rafted_value_core::{LogIndex, MemberId, Message, Proposal};
+use rafted_value_core::{LogIndex, MemberId, Message};
 use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
@@ -19,7 +19,7 @@ pub(crate) enum Event {
     /// A caller in this process wants to read.
     Read { group: GroupId, caller: Caller },
     /// A caller in this process wants a change; answered when it is committed.
-    Propose { group: GroupId, proposal: Proposal, caller: Caller },
+    Change { group: GroupId, change: Change, caller: Caller },
     /// A caller in this process wants to know how a member is.
     Status { group: GroupId, caller: Caller },
     /// A member begins.

@@ -7,15 +7,18 @@ use crate::config::Config;
 use crate::contact::{Contact, GroupId};
 use crate::host::Host;
 use crate::lease::{LeasePublisher, PublishedLease};
-use crate::packet::{Chunk, Envelope, Join, MemberReport, Packet, Refused, Response, StatusReport};
+use crate::packet::{
+    Change, ChangeRefused, Chunk, Envelope, Join, MemberReport, Packet, Refused, Response, StatusReport,
+};
 use crate::snapshots;
 use crate::timers;
 use crate::transport::Origin;
 use crate::waiting::{Caller, Waiting};
 use bytes::Bytes;
+use rafted_value_core as core;
 use rafted_value_core::{
-    Answer, Change, EntryId, Input, LogIndex, MemberId, Membership, Message, Notice, Promotion, Proposal, Raft,
-    ReadAnswer, ReadId, Ready, Refusal, RequestId, RoleKind, Term, Time, Write,
+    Answer, EntryId, Input, LogIndex, MemberId, Membership, Message, Notice, Promotion, Proposal, Raft, ReadAnswer,
+    ReadId, Ready, Refusal, RequestId, RoleKind, Term, Time, Write,
 };
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -41,7 +44,7 @@ pub(crate) struct Member {
     publisher: LeasePublisher,
     raft: Raft,
     /// The config that `max_command_bytes` was read from.
-    config: Arc<rafted_value_core::Config>,
+    config: Arc<core::Config>,
     max_command_bytes: u64,
     ready: Ready,
     /// When to wake it.
@@ -69,6 +72,7 @@ pub(crate) struct Member {
 enum Request {
     Commands(Vec<Caller>),
     Change(Caller, Response),
+    Transfer(Caller),
 }
 
 enum Read {
@@ -205,12 +209,26 @@ impl Member {
             (false, Some(old)) => Promotion::Replacing(old),
             (false, None) => Promotion::WhenCaughtUp,
         };
-        let change = Change::AddLearner { id: join.member, contact: join.contact.to_bytes(), promotion };
+        let change = core::Change::AddLearner { id: join.member, contact: join.contact.to_bytes(), promotion };
         self.propose(Proposal::Membership(change), caller, joined);
     }
 
-    pub(crate) fn on_propose(&mut self, proposal: Proposal, caller: Caller) {
-        self.propose(proposal, caller, Response::Done);
+    /// Answered when it is committed; a transfer, when another leads or it came to nothing.
+    pub(crate) fn on_change(&mut self, change: Change, caller: Caller) {
+        match change {
+            Change::Remove(member) => {
+                self.propose(Proposal::Membership(core::Change::Remove(member)), caller, Response::Done);
+            }
+            Change::Configure(config) => match settings(&config) {
+                Ok(_) => self.propose(Proposal::Config(*config), caller, Response::Done),
+                Err(why) => caller.refuse(Refused::Change(ChangeRefused::InvalidConfig(why))),
+            },
+            Change::Lead(to) => {
+                let id = RequestId(self.next_request());
+                self.requests.insert(id, Request::Transfer(caller));
+                self.step(Input::TransferLeadership { id, to });
+            }
+        }
     }
 
     fn propose(&mut self, proposal: Proposal, caller: Caller, response: Response) {
@@ -392,7 +410,10 @@ impl Member {
             (Some(Request::Change(caller, response)), Ok(EntryId { index, .. })) => {
                 self.waiting.for_commit(index, caller, response);
             }
-            (Some(Request::Change(caller, _)), Err(refusal)) => caller.refuse(self.refused(refusal)),
+            (Some(Request::Transfer(caller)), Ok(_)) => caller.answer(Response::Done),
+            (Some(Request::Change(caller, _) | Request::Transfer(caller)), Err(refusal)) => {
+                caller.refuse(self.refused(refusal));
+            }
             (None, _) => {}
         }
     }
@@ -414,10 +435,7 @@ impl Member {
             Refusal::Transferring => Refused::NotLeader { leader: None },
             Refusal::Busy => Refused::Busy,
             Refusal::Halted => Refused::Stopped,
-            other => {
-                let retry = matches!(other, Refusal::ChangeInProgress | Refusal::NothingCommittedInTerm);
-                Refused::Membership { why: format!("{other:?}"), retry }
-            }
+            other => Refused::Change(change_refused(other)),
         }
     }
 
@@ -488,6 +506,33 @@ fn contacts_of(membership: &Membership) -> BTreeMap<MemberId, Contact> {
 }
 
 /// What the group allows; what a member cannot read, it leaves to those who can.
-fn max_command_bytes(config: &rafted_value_core::Config) -> u64 {
+fn max_command_bytes(config: &core::Config) -> u64 {
     Config::from_core(config).map_or(u64::MAX, |config| config.max_command_bytes)
+}
+
+/// Settings that are to be replicated: each member must be able to use them.
+fn settings(config: &core::Config) -> Result<Config, String> {
+    let settings = Config::from_core(config).map_err(|error| error.to_string())?;
+    settings.validate().map_err(|error| error.to_string())?;
+    Ok(settings)
+}
+
+fn change_refused(refusal: Refusal) -> ChangeRefused {
+    match refusal {
+        Refusal::NotMember(member) => ChangeRefused::NotMember(member),
+        Refusal::AlreadyMember(member) => ChangeRefused::AlreadyMember(member),
+        Refusal::CannotRemoveLeader => ChangeRefused::CannotRemoveLeader,
+        Refusal::WouldBreakQuorum => ChangeRefused::WouldBreakQuorum,
+        Refusal::NotCaughtUp(member) => ChangeRefused::NotCaughtUp(member),
+        Refusal::NoVoters => ChangeRefused::NoVoters,
+        Refusal::AlreadyLeader => ChangeRefused::AlreadyLeader,
+        Refusal::NotVoter(member) => ChangeRefused::NotVoter(member),
+        Refusal::Unresponsive(member) => ChangeRefused::Unresponsive(member),
+        Refusal::Overridden => ChangeRefused::Overridden,
+        Refusal::InvalidConfig(invalid) => ChangeRefused::InvalidConfig(invalid.to_string()),
+        // What the leader itself will see to.
+        Refusal::ChangeInProgress | Refusal::NothingCommittedInTerm => ChangeRefused::InProgress,
+        // Of every request, not of changes: answered before.
+        Refusal::NotLeader(_) | Refusal::Transferring | Refusal::Busy | Refusal::Halted => ChangeRefused::InProgress,
+    }
 }

@@ -9,7 +9,7 @@ use crate::lease::PublishedLease;
 use crate::mailbox::Event;
 use crate::member::{Member, View};
 use crate::node::{Hosted, Node};
-use crate::packet::{Join, MemberReport, Refused, Request, Response, StatusReport};
+use crate::packet::{ChangeRefused, Join, MemberReport, Refused, Request, Response, StatusReport};
 use crate::state_machine::StateMachine;
 use crate::timers;
 use crate::value::Value;
@@ -228,7 +228,9 @@ impl<V: Value> GroupBuilder<V> {
                 Some(Response::Refused(Refused::OtherValue { value })) => {
                     return Err(self.other_value(&value));
                 }
-                Some(Response::Refused(why @ Refused::Membership { retry: false, .. })) => {
+                Some(Response::Refused(why @ Refused::Change(_)))
+                    if why != Refused::Change(ChangeRefused::InProgress) =>
+                {
                     // The earlier start may have been removed, or lead, since the report.
                     last = Some((target.address.clone(), why));
                     if let Some(Response::Status(fresh)) = self.ask_for_status(&target.address, deadline).await {

@@ -2,7 +2,7 @@
 
 use crate::contact::{Contact, GroupId};
 use bytes::Bytes;
-use rafted_value_core::{LogIndex, MemberId, Message, SnapshotMeta, Term};
+use rafted_value_core::{Config, LogIndex, MemberId, Message, SnapshotMeta, Term};
 use std::fmt;
 
 /// One thing that a node sends to another.
@@ -87,13 +87,24 @@ pub enum Request {
         /// The name of the group.
         group: String,
     },
-    /// To have a member removed.
-    Remove {
+    /// To have something about the group changed.
+    Change {
         /// The name of the group.
         group: String,
-        /// The member.
-        member: MemberId,
+        /// What.
+        change: Change,
     },
+}
+
+/// A change of a group: of its members, its settings, its leader.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A member goes.
+    Remove(MemberId),
+    /// Other settings.
+    Configure(Box<Config>),
+    /// Another leader; nobody cancels a transfer that has not happened.
+    Lead(Option<MemberId>),
 }
 
 /// Asks a group to take in a member.
@@ -250,13 +261,8 @@ pub enum Refused {
         /// What is wrong with them.
         message: String,
     },
-    /// A membership change was refused; nothing of it was done.
-    Membership {
-        /// Why.
-        why: String,
-        /// Whether it may succeed later as it is.
-        retry: bool,
-    },
+    /// A change was refused; nothing of it was done.
+    Change(ChangeRefused),
     /// The member halted, or is stopping.
     Stopped,
 }
@@ -309,8 +315,8 @@ impl fmt::Debug for Request {
                 .finish(),
             Request::ReadIndex { group } => f.debug_struct("ReadIndex").field("group", group).finish(),
             Request::Status { group } => f.debug_struct("Status").field("group", group).finish(),
-            Request::Remove { group, member } => {
-                f.debug_struct("Remove").field("group", group).field("member", member).finish()
+            Request::Change { group, change } => {
+                f.debug_struct("Change").field("group", group).field("change", change).finish()
             }
         }
     }
@@ -331,4 +337,33 @@ impl fmt::Debug for Response {
             Response::Refused(why) => f.debug_tuple("Refused").field(why).finish(),
         }
     }
+}
+
+/// Why a change was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeRefused {
+    /// The leader must commit something else first: it may succeed later as it is.
+    InProgress,
+    /// No such member.
+    NotMember(MemberId),
+    /// A member already.
+    AlreadyMember(MemberId),
+    /// The leader itself cannot be removed, or replaced by a joiner.
+    CannotRemoveLeader,
+    /// The members that answer would not be a majority.
+    WouldBreakQuorum,
+    /// As a voter it would hold up every commit.
+    NotCaughtUp(MemberId),
+    /// No voter would be left.
+    NoVoters,
+    /// It leads already.
+    AlreadyLeader,
+    /// It does not vote, so it cannot lead.
+    NotVoter(MemberId),
+    /// It does not answer, or did not take over in time.
+    Unresponsive(MemberId),
+    /// Another request took this one's place.
+    Overridden,
+    /// The settings cannot be used.
+    InvalidConfig(String),
 }

@@ -8,7 +8,7 @@ use crate::packet::{Packet, Refused, Request, Response};
 use crate::timers::{self, Alarms};
 use crate::transport::Origin;
 use crate::waiting::Caller;
-use rafted_value_core::{Change, MemberId, Proposal};
+use rafted_value_core::MemberId;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -83,8 +83,8 @@ impl Shard {
                 Some(member) => member.on_read_index(caller),
                 None => caller.refuse(Refused::NoSuchGroup),
             },
-            Event::Propose { group, proposal, caller } => match self.touch(group) {
-                Some(member) => member.on_propose(proposal, caller),
+            Event::Change { group, change, caller } => match self.touch(group) {
+                Some(member) => member.on_change(change, caller),
                 None => caller.refuse(Refused::NoSuchGroup),
             },
             Event::Status { group, caller } => match self.members.get(&group) {
@@ -130,7 +130,7 @@ impl Shard {
         | Request::Query { group, .. }
         | Request::ReadIndex { group }
         | Request::Status { group }
-        | Request::Remove { group, .. }
+        | Request::Change { group, .. }
         | Request::Join(crate::packet::Join { group, .. })) = &request;
         let Some(group) = self.names.get(group).copied() else { return caller.refuse(Refused::NoSuchGroup) };
         let cluster = self.host.cluster.get().copied().unwrap_or(ClusterId(0));
@@ -149,9 +149,7 @@ impl Shard {
             Request::ReadIndex { .. } => member.on_read_index(caller),
             Request::Status { .. } => caller.answer(Response::Status(Box::new(member.report()))),
             Request::Join(join) => member.on_join(join, cluster, caller),
-            Request::Remove { member: gone, .. } => {
-                member.on_propose(Proposal::Membership(Change::Remove(gone)), caller);
-            }
+            Request::Change { change, .. } => member.on_change(change, caller),
         }
     }
 

@@ -10,7 +10,9 @@ mod line;
 pub(crate) mod loopback;
 pub(crate) mod tcp;
 
-pub use crate::packet::{Chunk, Envelope, Join, Packet, Refused, Request, Response, Session, SessionId};
+pub use crate::packet::{
+    Change, ChangeRefused, Chunk, Envelope, Join, Packet, Refused, Request, Response, Session, SessionId,
+};
 pub use loopback::{Loopback, LoopbackAt};
 pub use tcp::InsecureTcp;
 

@@ -1,9 +1,8 @@
 //! Why a change of members, of settings or of the leader came to nothing.
 
 use super::at;
-use crate::config::InvalidConfig;
 use crate::contact::Contact;
-use crate::packet::Refused;
+use crate::packet::{ChangeRefused, Refused};
 use rafted_value_core::MemberId;
 use std::time::Duration;
 
@@ -83,22 +82,34 @@ pub enum ChangeError {
         group: String,
     },
     /// Not done: the settings cannot be used.
-    #[error("the config of group {group:?} cannot be used: {invalid}")]
+    #[error("the config of group {group:?} cannot be used: {why}")]
     InvalidConfig {
         /// The group.
         group: String,
         /// Which field, and what it must be.
-        invalid: InvalidConfig,
+        why: String,
     },
-    /// Not done, for the reason that the leader gives.
-    #[error("group {group:?} refused the change: {why}")]
-    Refused {
+    /// Not done: it has not caught up, so that as a voter it would hold up every commit.
+    #[error("{member} has not caught up with group {group:?}")]
+    NotCaughtUp {
         /// The group.
         group: String,
-        /// Why.
-        why: String,
-        /// Whether it may succeed later as it is.
-        retry: bool,
+        /// The member.
+        member: MemberId,
+    },
+    /// Not done: it does not vote, so it cannot lead.
+    #[error("{member} does not vote in group {group:?}")]
+    NotVoter {
+        /// The group.
+        group: String,
+        /// The member.
+        member: MemberId,
+    },
+    /// A later call took this one's place, or cancelled it. If its target had been told already, it may still lead.
+    #[error("another request to group {group:?} took this one's place")]
+    Overridden {
+        /// The group.
+        group: String,
     },
     /// Not done: too much waits already.
     #[error("group {group:?} is busy")]
@@ -134,6 +145,22 @@ impl ChangeError {
         matches!(self, ChangeError::OutcomeUnknown { .. } | ChangeError::Timeout { .. })
     }
 
+    fn of(group: String, why: ChangeRefused) -> ChangeError {
+        match why {
+            ChangeRefused::InProgress => ChangeError::InProgress { group },
+            ChangeRefused::NotMember(member) => ChangeError::NotMember { group, member },
+            ChangeRefused::AlreadyMember(member) => ChangeError::AlreadyMember { group, member },
+            ChangeRefused::CannotRemoveLeader => ChangeError::CannotRemoveLeader { group },
+            ChangeRefused::WouldBreakQuorum | ChangeRefused::NoVoters => ChangeError::WouldBreakQuorum { group },
+            ChangeRefused::NotCaughtUp(member) => ChangeError::NotCaughtUp { group, member },
+            ChangeRefused::AlreadyLeader => ChangeError::AlreadyLeader { group },
+            ChangeRefused::NotVoter(member) => ChangeError::NotVoter { group, member },
+            ChangeRefused::Unresponsive(member) => ChangeError::Unresponsive { group, member },
+            ChangeRefused::Overridden => ChangeError::Overridden { group },
+            ChangeRefused::InvalidConfig(why) => ChangeError::InvalidConfig { group, why },
+        }
+    }
+
     /// What a member of the group said, as its caller should hear it.
     pub(crate) fn refused(group: &str, refused: Refused) -> ChangeError {
         let group = group.to_owned();
@@ -142,7 +169,7 @@ impl ChangeError {
             Refused::NotLeader { leader } => ChangeError::NotLeader { group, leader },
             Refused::Busy => ChangeError::Busy { group },
             Refused::Stopped => ChangeError::Stopped { group },
-            Refused::Membership { why, retry } => ChangeError::Refused { group, why, retry },
+            Refused::Change(why) => ChangeError::of(group, why),
             // No answers to a change: nothing can be concluded from them.
             Refused::OutcomeUnknown
             | Refused::OtherValue { .. }

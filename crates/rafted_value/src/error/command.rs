@@ -144,7 +144,7 @@ impl CommandError {
             Refused::Undecodable { message } => CommandError::Undecodable { group, message },
             Refused::Stopped => CommandError::Stopped { group },
             // No answer to a command: nothing can be concluded from it.
-            Refused::OutcomeUnknown | Refused::Membership { .. } => CommandError::OutcomeUnknown { group },
+            Refused::OutcomeUnknown | Refused::Change(_) => CommandError::OutcomeUnknown { group },
         }
     }
 }

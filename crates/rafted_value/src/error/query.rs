@@ -101,7 +101,7 @@ impl QueryError {
             Refused::Undecodable { message } => QueryError::Undecodable { group, message },
             Refused::Stopped => QueryError::Stopped { group },
             // A query has neither an outcome nor a session: whoever said so did not lead, or no longer.
-            Refused::OutcomeUnknown | Refused::NoSuchSession | Refused::Forgotten | Refused::Membership { .. } => {
+            Refused::OutcomeUnknown | Refused::NoSuchSession | Refused::Forgotten | Refused::Change(_) => {
                 QueryError::NotLeader { group, leader: None }
             }
         }

@@ -33,6 +33,8 @@ pub(crate) mod kind {
     pub(crate) const READ_INDEX: u8 = 0x24;
     pub(crate) const STATUS: u8 = 0x25;
     pub(crate) const REMOVE: u8 = 0x26;
+    pub(crate) const LEAD: u8 = 0x27;
+    pub(crate) const CONFIGURE: u8 = 0x28;
 
     pub(crate) const JOINED: u8 = 0x41;
     pub(crate) const REGISTERED: u8 = 0x42;

@@ -3,7 +3,8 @@
 use super::Malformed;
 use super::fields::{WireContact, contact, id_bytes, index, member, name, optional_id};
 use super::frame::{self, frame, kind};
-use crate::packet::{Envelope, Join, Packet, Request, Session, SessionId};
+use super::snapshot::WireConfig;
+use crate::packet::{Change, Envelope, Join, Packet, Request, Session, SessionId};
 use bytes::Bytes;
 use prost::Message as _;
 use rafted_value_core::MemberId;
@@ -71,7 +72,7 @@ struct WireQuery {
     query: Bytes,
 }
 
-/// ReadIndex and Status, which name a group and nothing else; Remove, which names a member too.
+/// ReadIndex and Status, which name a group and nothing else; Remove and Lead, which name a member too.
 #[derive(Clone, PartialEq, prost::Message)]
 struct OfGroup {
     #[prost(uint64, tag = "1")]
@@ -80,6 +81,16 @@ struct OfGroup {
     group: String,
     #[prost(bytes = "bytes", tag = "3")]
     member: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireConfigure {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(string, tag = "2")]
+    group: String,
+    #[prost(message, optional, tag = "3")]
+    config: Option<WireConfig>,
 }
 
 pub(super) fn encode(number: u64, request: &Request, limit: u32) -> Result<Bytes, Malformed> {
@@ -98,8 +109,16 @@ pub(super) fn encode(number: u64, request: &Request, limit: u32) -> Result<Bytes
         }
         Request::ReadIndex { group } => frame(kind::READ_INDEX, &of_group(group), limit),
         Request::Status { group } => frame(kind::STATUS, &of_group(group), limit),
-        Request::Remove { group, member } => {
+        Request::Change { group, change: Change::Remove(member) } => {
             frame(kind::REMOVE, &OfGroup { member: id_bytes(member.0), ..of_group(group) }, limit)
+        }
+        Request::Change { group, change: Change::Lead(member) } => {
+            let member = member.map_or_else(Bytes::new, |member| id_bytes(member.0));
+            frame(kind::LEAD, &OfGroup { member, ..of_group(group) }, limit)
+        }
+        Request::Change { group, change: Change::Configure(config) } => {
+            let body = WireConfigure { number, group: group.clone(), config: Some(WireConfig::of(config)) };
+            frame(kind::CONFIGURE, &body, limit)
         }
     }
 }
@@ -122,7 +141,17 @@ pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
         }
         kind::REMOVE => {
             let OfGroup { number, group, member: id } = OfGroup::decode(bytes)?;
-            (number, Request::Remove { group: name(group)?, member: member(&id)? })
+            (number, Request::Change { group: name(group)?, change: Change::Remove(member(&id)?) })
+        }
+        kind::LEAD => {
+            let OfGroup { number, group, member: id } = OfGroup::decode(bytes)?;
+            let member = optional_id("a member's id", &id)?.map(MemberId);
+            (number, Request::Change { group: name(group)?, change: Change::Lead(member) })
+        }
+        kind::CONFIGURE => {
+            let WireConfigure { number, group, config } = WireConfigure::decode(bytes)?;
+            let config = config.ok_or(Malformed::Length { what: "a config" })?.read()?;
+            (number, Request::Change { group: name(group)?, change: Change::Configure(Box::new(config)) })
         }
         _ => return Err(frame::unknown(kind)),
     };

@@ -7,7 +7,7 @@ use super::fields::{
 use super::frame::{self, frame, kind};
 use super::request::WireSessionId;
 use crate::contact::{ClusterId, GroupId};
-use crate::packet::{MemberReport, Packet, Refused, Response, StatusReport};
+use crate::packet::{ChangeRefused, MemberReport, Packet, Refused, Response, StatusReport};
 use bytes::Bytes;
 use prost::Message as _;
 use rafted_value_core::MemberId;
@@ -98,8 +98,10 @@ struct WireRefused {
     leader: Option<WireContact>,
     #[prost(uint64, tag = "5")]
     limit: u64,
-    #[prost(bool, tag = "6")]
-    retry: bool,
+    #[prost(uint64, tag = "6")]
+    change: u64,
+    #[prost(bytes = "bytes", tag = "7")]
+    member: Bytes,
 }
 
 pub(super) fn encode(number: u64, response: &Response, limit: u32) -> Result<Bytes, Malformed> {
@@ -220,7 +222,7 @@ const NO_SUCH_SESSION: u64 = 7;
 const FORGOTTEN: u64 = 8;
 const PANICKED: u64 = 9;
 const UNDECODABLE: u64 = 10;
-const MEMBERSHIP: u64 = 11;
+const CHANGE: u64 = 11;
 const STOPPED: u64 = 12;
 
 impl WireRefused {
@@ -239,12 +241,52 @@ impl WireRefused {
             Refused::Forgotten => reason(FORGOTTEN),
             Refused::Panicked { message } => WireRefused { text: cut(message), ..reason(PANICKED) },
             Refused::Undecodable { message } => WireRefused { text: cut(message), ..reason(UNDECODABLE) },
-            Refused::Membership { why, retry } => WireRefused { text: cut(why), retry: *retry, ..reason(MEMBERSHIP) },
+            Refused::Change(why) => WireRefused { number, ..WireRefused::of_change(why) },
             Refused::Stopped => reason(STOPPED),
         }
     }
 
+    fn of_change(why: &ChangeRefused) -> WireRefused {
+        use ChangeRefused as Why;
+        let plain = |change| WireRefused { reason: CHANGE, change, ..WireRefused::default() };
+        let about = |change, member: &MemberId| WireRefused { member: id_bytes(member.0), ..plain(change) };
+        match why {
+            Why::InProgress => plain(1),
+            Why::NotMember(member) => about(2, member),
+            Why::AlreadyMember(member) => about(3, member),
+            Why::CannotRemoveLeader => plain(4),
+            Why::WouldBreakQuorum => plain(5),
+            Why::NotCaughtUp(member) => about(6, member),
+            Why::NoVoters => plain(7),
+            Why::AlreadyLeader => plain(8),
+            Why::NotVoter(member) => about(9, member),
+            Why::Unresponsive(member) => about(10, member),
+            Why::Overridden => plain(11),
+            Why::InvalidConfig(why) => WireRefused { text: cut(why), ..plain(12) },
+        }
+    }
+
+    fn read_change(self) -> Result<ChangeRefused, Malformed> {
+        use ChangeRefused as Why;
+        Ok(match self.change {
+            1 => Why::InProgress,
+            2 => Why::NotMember(member(&self.member)?),
+            3 => Why::AlreadyMember(member(&self.member)?),
+            4 => Why::CannotRemoveLeader,
+            5 => Why::WouldBreakQuorum,
+            6 => Why::NotCaughtUp(member(&self.member)?),
+            7 => Why::NoVoters,
+            8 => Why::AlreadyLeader,
+            9 => Why::NotVoter(member(&self.member)?),
+            10 => Why::Unresponsive(member(&self.member)?),
+            11 => Why::Overridden,
+            12 => Why::InvalidConfig(text(self.text)?),
+            kind => return Err(Malformed::UnknownKind { what: "refusal of a change", kind }),
+        })
+    }
+
     fn read(self) -> Result<(u64, Response), Malformed> {
+        let number = self.number;
         let why = match self.reason {
             NO_SUCH_GROUP => Refused::NoSuchGroup,
             OTHER_VALUE => Refused::OtherValue { value: name(self.text)? },
@@ -256,10 +298,10 @@ impl WireRefused {
             FORGOTTEN => Refused::Forgotten,
             PANICKED => Refused::Panicked { message: text(self.text)? },
             UNDECODABLE => Refused::Undecodable { message: text(self.text)? },
-            MEMBERSHIP => Refused::Membership { why: text(self.text)?, retry: self.retry },
+            CHANGE => Refused::Change(self.read_change()?),
             STOPPED => Refused::Stopped,
             kind => return Err(Malformed::UnknownKind { what: "reason", kind }),
         };
-        Ok((self.number, Response::Refused(why)))
+        Ok((number, Response::Refused(why)))
     }
 }

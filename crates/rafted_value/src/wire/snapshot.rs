@@ -67,7 +67,7 @@ const LEARNER: u64 = 5;
 const LEARNER_REPLACING: u64 = 6;
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct WireConfig {
+pub(super) struct WireConfig {
     #[prost(uint64, tag = "1")]
     heartbeat_interval_ns: u64,
     #[prost(uint64, tag = "2")]
@@ -218,37 +218,45 @@ impl WireMember {
 }
 
 fn encode_config(config: &Config) -> Bytes {
-    let wire = WireConfig {
-        heartbeat_interval_ns: nanos(config.heartbeat_interval),
-        election_timeout_ns: nanos(config.election_timeout),
-        clock_drift_margin_ns: nanos(config.clock_drift_margin),
-        max_retained_committed_logs: config.max_retained_committed_logs,
-        max_retained_bytes: config.max_retained_bytes,
-        max_uncommitted_bytes: config.max_uncommitted_bytes,
-        max_append_bytes: config.max_append_bytes,
-        max_inflight_messages: config.max_inflight_messages.into(),
-        max_inflight_bytes: config.max_inflight_bytes,
-        learner_timeout_ns: nanos(config.learner_timeout),
-        extra: config.extra.clone(),
-    };
-    wire.encode_to_vec().into()
+    WireConfig::of(config).encode_to_vec().into()
 }
 
 fn decode_config(bytes: Bytes) -> Result<Config, Malformed> {
-    let wire = WireConfig::decode(bytes)?;
-    let messages = wire.max_inflight_messages;
-    let too_large = |_| Malformed::NumberTooLarge { what: "max_inflight_messages", number: messages };
-    Ok(Config {
-        heartbeat_interval: Duration::from_nanos(wire.heartbeat_interval_ns),
-        election_timeout: Duration::from_nanos(wire.election_timeout_ns),
-        clock_drift_margin: Duration::from_nanos(wire.clock_drift_margin_ns),
-        max_retained_committed_logs: wire.max_retained_committed_logs,
-        max_retained_bytes: wire.max_retained_bytes,
-        max_uncommitted_bytes: wire.max_uncommitted_bytes,
-        max_append_bytes: wire.max_append_bytes,
-        max_inflight_messages: u32::try_from(messages).map_err(too_large)?,
-        max_inflight_bytes: wire.max_inflight_bytes,
-        learner_timeout: Duration::from_nanos(wire.learner_timeout_ns),
-        extra: detached(&wire.extra),
-    })
+    WireConfig::decode(bytes)?.read()
+}
+
+impl WireConfig {
+    pub(super) fn of(config: &Config) -> WireConfig {
+        WireConfig {
+            heartbeat_interval_ns: nanos(config.heartbeat_interval),
+            election_timeout_ns: nanos(config.election_timeout),
+            clock_drift_margin_ns: nanos(config.clock_drift_margin),
+            max_retained_committed_logs: config.max_retained_committed_logs,
+            max_retained_bytes: config.max_retained_bytes,
+            max_uncommitted_bytes: config.max_uncommitted_bytes,
+            max_append_bytes: config.max_append_bytes,
+            max_inflight_messages: config.max_inflight_messages.into(),
+            max_inflight_bytes: config.max_inflight_bytes,
+            learner_timeout_ns: nanos(config.learner_timeout),
+            extra: config.extra.clone(),
+        }
+    }
+
+    pub(super) fn read(self) -> Result<Config, Malformed> {
+        let messages = self.max_inflight_messages;
+        let too_large = |_| Malformed::NumberTooLarge { what: "max_inflight_messages", number: messages };
+        Ok(Config {
+            heartbeat_interval: Duration::from_nanos(self.heartbeat_interval_ns),
+            election_timeout: Duration::from_nanos(self.election_timeout_ns),
+            clock_drift_margin: Duration::from_nanos(self.clock_drift_margin_ns),
+            max_retained_committed_logs: self.max_retained_committed_logs,
+            max_retained_bytes: self.max_retained_bytes,
+            max_uncommitted_bytes: self.max_uncommitted_bytes,
+            max_append_bytes: self.max_append_bytes,
+            max_inflight_messages: u32::try_from(messages).map_err(too_large)?,
+            max_inflight_bytes: self.max_inflight_bytes,
+            learner_timeout: Duration::from_nanos(self.learner_timeout_ns),
+            extra: detached(&self.extra),
+        })
+    }
 }

@@ -1,0 +1,137 @@
+//! Changes of the leader, the settings and the members, and what is said to those that cannot be.
+
+mod common;
+
+use common::{ADDRESSES, Command, Journal, Query, quick, three, until};
+use rafted_value::{ChangeError, Config, MemberId, Node};
+use std::time::Duration;
+
+#[tokio::test]
+async fn leadership_goes_to_whom_it_is_given_and_no_command_fails() {
+    let three = three().await;
+    let load: Vec<_> = three
+        .groups
+        .iter()
+        .map(|group| {
+            let group = group.clone();
+            tokio::spawn(async move {
+                for n in 0..300 {
+                    group.command(Command::Push(n.to_string())).await.expect("no command fails during a transfer");
+                }
+            })
+        })
+        .collect();
+    for _ in 0..5 {
+        let leader = three.leader().await;
+        let next = (leader + 1) % 3;
+        // Asked anywhere: whoever leads hears of it.
+        three.groups[(leader + 2) % 3].replace_leader(Some(three.groups[next].member())).await.unwrap();
+        until(|| three.groups[next].is_leader().then_some(())).await;
+    }
+    for caller in load {
+        caller.await.unwrap();
+    }
+    assert_eq!(three.groups[0].query(Query::Length).await.unwrap(), 900, "each once");
+}
+
+#[tokio::test]
+async fn a_transfer_that_cannot_be_is_refused_and_changes_nothing() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let group = &three.groups[leader];
+    let before = group.status().await.unwrap();
+
+    let error = group.replace_leader(Some(group.member())).await.unwrap_err();
+    assert!(matches!(error, ChangeError::AlreadyLeader { .. }), "{error:?}");
+    let stranger = MemberId(7);
+    let error = group.replace_leader(Some(stranger)).await.unwrap_err();
+    assert!(matches!(&error, ChangeError::NotMember { member, .. } if *member == stranger), "{error:?}");
+    group.replace_leader(None).await.expect("there is nothing to cancel");
+
+    let after = group.status().await.unwrap();
+    assert_eq!((before.term, before.last), (after.term, after.last));
+}
+
+#[tokio::test]
+async fn a_transfer_to_a_dead_member_is_aborted_and_the_old_leader_serves_on() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let dead = (leader + 1) % 3;
+    three.nodes[dead].stop().await;
+    let error = three.groups[leader].replace_leader(Some(three.groups[dead].member())).await.unwrap_err();
+    assert!(matches!(error, ChangeError::Unresponsive { .. }), "{error:?}");
+    assert_eq!(three.groups[leader].command(Command::Push("on".into())).await.unwrap(), 1);
+    assert!(three.groups[leader].is_leader());
+}
+
+#[tokio::test]
+async fn other_settings_are_replicated_and_in_force_on_every_member() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let small = Config::builder()
+        .heartbeat_interval(Duration::from_millis(50))
+        .election_timeout(Duration::from_millis(250))
+        .max_command_bytes(100)
+        .build()
+        .unwrap();
+    three.groups[(leader + 1) % 3].change_config(&small).await.unwrap();
+    for group in &three.groups {
+        let error = group.command(Command::Push("x".repeat(200))).await.unwrap_err();
+        assert!(error.is_not_applied(), "{error:?}");
+    }
+    three.groups[leader].change_config(&quick()).await.unwrap();
+    three.groups[0].command(Command::Push("x".repeat(200))).await.unwrap();
+}
+
+#[tokio::test]
+async fn removals_that_cannot_be_are_refused_by_name() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let group = &three.groups[leader];
+    let before = group.status().await.unwrap();
+
+    let error = group.remove_follower(group.member()).await.unwrap_err();
+    assert!(matches!(error, ChangeError::CannotRemoveLeader { .. }), "{error:?}");
+    let error = group.remove_follower(MemberId(7)).await.unwrap_err();
+    assert!(matches!(error, ChangeError::NotMember { .. }), "{error:?}");
+    assert_eq!(before.last, group.status().await.unwrap().last, "refusals leave no trace");
+}
+
+#[tokio::test]
+async fn a_removal_that_would_leave_no_majority_is_refused_and_that_of_the_dead_is_not() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let (alive, dead) = ((leader + 1) % 3, (leader + 2) % 3);
+    three.nodes[dead].stop().await;
+    let group = three.groups[leader].with_timeout(Duration::from_secs(20));
+    // Until the leader has noticed the silence, both look alike; then the living one must stay.
+    let refused = async {
+        while group.status().await.unwrap().members.iter().all(|member| member.silent_for_ms < Some(501)) {}
+        group.remove_follower(three.groups[alive].member()).await.unwrap_err()
+    };
+    let error = tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
+    assert!(matches!(error, ChangeError::WouldBreakQuorum { .. }), "{error:?}");
+    group.remove_follower(three.groups[dead].member()).await.expect("the dead can always go");
+}
+
+#[tokio::test]
+async fn a_group_can_be_followed_from_address_to_address() {
+    let three = three().await;
+    // Every member is replaced, one after the other, by one on a new node; the value stays.
+    three.groups[0].command(Command::Push("old".into())).await.unwrap();
+    let mut nodes = Vec::new();
+    let mut groups = three.groups.clone();
+    for (n, address) in ["d", "e", "f"].into_iter().enumerate() {
+        let node = Node::builder().transport(three.network.at(address)).start().await.unwrap();
+        let known = if n == 0 { ADDRESSES.to_vec() } else { vec!["c", "d"] };
+        let new = node.group::<Journal>().join(known).open().await.unwrap();
+        if groups[0].is_leader() {
+            new.replace_leader(Some(new.member())).await.unwrap();
+        }
+        new.remove_follower(groups.remove(0).member()).await.unwrap();
+        groups.push(new);
+        nodes.push(node);
+    }
+    assert_eq!(groups[0].status().await.unwrap().members.len(), 3);
+    assert_eq!(groups[2].read(|journal| journal.entries.clone()).await.unwrap(), ["old"]);
+}
