@@ -3,7 +3,7 @@
 
 use crate::caller::{Ask, Asked, Caller};
 use crate::error::{ChangeError, CommandError, QueryError};
-use crate::packet::{Change, Envelope, Refused, Response, Session};
+use crate::packet::{Change, ChangeRefused, Envelope, Refused, Response, Session};
 use crate::session::{HandleSession, Ticket};
 use crate::timers;
 use crate::value::{self, Value};
@@ -150,6 +150,8 @@ impl Calls {
         let group = self.group().to_owned();
         match response {
             Some(Response::Done) => Ok(()),
+            // Asked twice, done once: it leads because it was asked to.
+            Some(Response::Refused(Refused::Change(ChangeRefused::AlreadyLeader))) if perhaps_done => Ok(()),
             Some(Response::Refused(_)) if perhaps_done => Err(ChangeError::OutcomeUnknown { group }),
             Some(Response::Refused(why)) => Err(ChangeError::refused(&group, why)),
             Some(_) => Err(ChangeError::OutcomeUnknown { group }),

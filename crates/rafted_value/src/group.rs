@@ -6,10 +6,9 @@ use crate::calls::{Calls, Patience};
 use crate::config::Config;
 use crate::contact::{Contact, MemberOf};
 use crate::error::{ChangeError, CommandError, QueryError, StatusError};
-use crate::lease::PublishedLease;
 use crate::mailbox::Event;
-use crate::member::{Ended, View};
-use crate::node::{Hosted, Node};
+use crate::member::Ended;
+use crate::node::{Hosted, Node, hand_over};
 use crate::packet::{Change, Refused, Response, StatusReport};
 use crate::state_machine::StateMachine;
 use crate::timers;
@@ -19,7 +18,7 @@ use rafted_value_core::{LogIndex, MemberId, RoleKind};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 /// How long a call may take unless [`Group::with_timeout`] says otherwise: the seed's default, five seconds.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,10 +38,8 @@ pub struct Group<V: Value> {
 struct Inner<V: Value> {
     node: Node,
     name: String,
-    member: MemberOf,
+    hosted: Hosted,
     applier: Arc<Applier<V>>,
-    lease: Arc<PublishedLease>,
-    view: watch::Receiver<View>,
     calls: Calls,
 }
 
@@ -54,10 +51,10 @@ impl<V: Value> Clone for Group<V> {
 
 impl<V: Value> Group<V> {
     pub(crate) fn new(node: Node, name: &str, hosted: &Hosted, applier: Arc<Applier<V>>) -> Group<V> {
-        let Hosted { member, view, lease, .. } = hosted.clone();
-        let here = Here { group: member.group, view: view.clone() };
+        let hosted = hosted.clone();
+        let here = Here { group: hosted.member.group, view: hosted.view.clone() };
         let caller = Caller::new(node.inner.host.clone(), (name, V::NAME), Some(here), []);
-        let inner = Inner { node, name: name.to_owned(), member, applier, lease, view, calls: Calls::new(caller) };
+        let inner = Inner { node, name: name.to_owned(), hosted, applier, calls: Calls::new(caller) };
         Group { inner: Arc::new(inner), timeout: TIMEOUT }
     }
 
@@ -122,7 +119,7 @@ impl<V: Value> Group<V> {
     /// The state, if it may be read here and now: the member leads under a lease, has applied what earlier leaders
     /// committed, and nobody is writing. No queue, no message, no wait.
     fn under_lease(&self) -> Option<impl Deref<Target = StateMachine<V>>> {
-        let floor = self.inner.lease.floor_at(timers::now())?;
+        let floor = self.inner.hosted.lease.floor_at(timers::now())?;
         self.inner.applier.read_now(floor)
     }
 
@@ -144,7 +141,7 @@ impl<V: Value> Group<V> {
     /// If the member or its node has stopped.
     pub async fn status(&self) -> Result<StatusReport, StatusError> {
         let (caller, response) = waiting::Caller::here();
-        let group = self.inner.member.group;
+        let group = self.inner.hosted.member.group;
         self.inner.node.inner.host.mailbox.post(Event::Status { group, caller });
         let group = self.inner.name.clone();
         match self.inner.calls.caller.until(self.patience().until, response).await {
@@ -188,7 +185,7 @@ impl<V: Value> Group<V> {
     ///
     /// If the member ends, or the time is up.
     pub async fn wait_ready(&self) -> Result<(), StatusError> {
-        let mut view = self.inner.view.clone();
+        let mut view = self.inner.hosted.view.clone();
         let ready = view.wait_for(|view| view.ended.is_some() || (view.voter && view.settled));
         let group = self.inner.name.clone();
         match self.inner.calls.caller.until(self.patience().until, ready).await {
@@ -198,11 +195,12 @@ impl<V: Value> Group<V> {
         }
     }
 
-    /// Stops the member in this process, without a word to the others: for them it has crashed. Everybody who waits
-    /// for it is told.
+    /// Hands leadership over if the member in this process has it, and stops the member. Everybody who waits for it is
+    /// told. It stays a member of the group, silent, until it is removed or its node joins again.
     pub async fn stop(&self) {
+        hand_over(&self.inner.node.inner.host, &self.inner.hosted).await;
         let (done, stopped) = oneshot::channel();
-        let MemberOf { group, member } = self.inner.member;
+        let MemberOf { group, member } = self.inner.hosted.member;
         self.inner.node.inner.host.mailbox.post(Event::Close { group, done });
         self.inner.node.forget(&self.inner.name, member).await;
         // An error says that the node has stopped, and the member with it.
@@ -220,7 +218,7 @@ impl<V: Value> Group<V> {
 
     /// The identity of the member in this process.
     pub fn member(&self) -> MemberId {
-        self.inner.member.member
+        self.inner.hosted.member.member
     }
 
     /// The node of the member.
@@ -230,18 +228,18 @@ impl<V: Value> Group<V> {
 
     /// Whether the member in this process believes that it leads; another may lead already.
     pub fn is_leader(&self) -> bool {
-        let view = self.inner.view.borrow();
+        let view = self.inner.hosted.view.borrow();
         view.role == RoleKind::Leader && view.ended.is_none()
     }
 
     /// Whether the member in this process leads under a lease, so that it may read without asking anyone.
     pub fn has_lease(&self) -> bool {
-        self.inner.lease.floor_at(timers::now()).is_some()
+        self.inner.hosted.lease.floor_at(timers::now()).is_some()
     }
 
     /// Where the leader is, if it is known.
     pub fn leader(&self) -> Option<Contact> {
-        let view = self.inner.view.borrow();
+        let view = self.inner.hosted.view.borrow();
         match view.role {
             RoleKind::Leader => Some(self.inner.node.inner.host.contact()),
             _ => view.leader.clone(),
@@ -250,7 +248,7 @@ impl<V: Value> Group<V> {
 
     /// Whether the group has removed the member in this process.
     pub fn is_removed(&self) -> bool {
-        self.inner.view.borrow().ended == Some(Ended::Removed)
+        self.inner.hosted.view.borrow().ended == Some(Ended::Removed)
     }
 
     /// The last entry that the member's own copy contains.

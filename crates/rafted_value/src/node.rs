@@ -8,17 +8,20 @@ use crate::lease::PublishedLease;
 use crate::mailbox::{Event, Mailbox};
 use crate::member::View;
 use crate::open::GroupBuilder;
+use crate::packet::{Change, Response};
 use crate::requests::Requests;
 use crate::shard::Shard;
 use crate::timers;
 use crate::transport::loopback::Loopback;
 use crate::transport::{Local, Transport};
 use crate::value::Value;
-use rafted_value_core::MemberId;
+use crate::waiting::Caller;
+use rafted_value_core::{MemberId, RoleKind};
 use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 /// One process's share of any number of groups.
@@ -159,9 +162,19 @@ impl Node {
         names
     }
 
-    /// Stops the node and waits until it has stopped. Everybody who waits for one of its groups is told. Other members
-    /// notice its silence. Cancellation safe: the node stops all the same.
+    /// Hands over whatever the node leads, stops it, and waits until it has stopped. Everybody who still waits for one
+    /// of its groups is told. Not cancellation safe: a node that was about to stop may go on.
     pub async fn stop(&self) {
+        let led: Vec<Hosted> = self.inner.hosted.lock().await.values().cloned().collect();
+        for hosted in led {
+            hand_over(&self.inner.host, &hosted).await;
+        }
+        self.crash().await;
+    }
+
+    /// Ends the node at once, without a word to anybody, and waits until it has ended: for tests of what others do
+    /// then. Everybody in this process who waits for it is told. Cancellation safe: the node ends all the same.
+    pub async fn crash(&self) {
         self.inner.host.mailbox.post(Event::Stop);
         let mut ended = self.inner.ended.clone();
         // The sender is dropped when the thread ends.
@@ -179,6 +192,26 @@ impl Node {
         if hosted.get(name).is_some_and(|hosted| hosted.member.member == member) {
             hosted.remove(name);
         }
+    }
+}
+
+/// Gives leadership to the voter that has most of the log, if the member leads and somebody else votes. Whether that
+/// worked or not: nobody waits for longer than for an election.
+pub(crate) async fn hand_over(host: &Host, hosted: &Hosted) {
+    if hosted.view.borrow().role != RoleKind::Leader {
+        return;
+    }
+    let group = hosted.member.group;
+    let limit = Duration::from_secs(2);
+    let (caller, response) = Caller::here();
+    host.mailbox.post(Event::Status { group, caller });
+    let Some(Ok(Response::Status(report))) = timers::within(&host.deadlines, limit, response).await else { return };
+    let others = report.members.iter().filter(|member| member.voter && member.id != report.member);
+    let Some(heir) = others.max_by_key(|member| member.matched) else { return };
+    let (caller, response) = Caller::here();
+    host.mailbox.post(Event::Change { group, change: Change::Lead(Some(heir.id)), caller });
+    if timers::within(&host.deadlines, limit, response).await.is_none() {
+        tracing::info!(heir = %heir.contact, "leadership could not be handed over in time");
     }
 }
 

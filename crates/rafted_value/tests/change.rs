@@ -21,12 +21,13 @@ async fn leadership_goes_to_whom_it_is_given_and_no_command_fails() {
             })
         })
         .collect();
+    let mut leader = three.leader().await;
     for _ in 0..5 {
-        let leader = three.leader().await;
         let next = (leader + 1) % 3;
         // Asked anywhere: whoever leads hears of it.
         three.groups[(leader + 2) % 3].replace_leader(Some(three.groups[next].member())).await.unwrap();
         until(|| three.groups[next].is_leader().then_some(())).await;
+        leader = next;
     }
     for caller in load {
         caller.await.unwrap();
@@ -57,7 +58,7 @@ async fn a_transfer_to_a_dead_member_is_aborted_and_the_old_leader_serves_on() {
     let three = three().await;
     let leader = three.leader().await;
     let dead = (leader + 1) % 3;
-    three.nodes[dead].stop().await;
+    three.nodes[dead].crash().await;
     let error = three.groups[leader].replace_leader(Some(three.groups[dead].member())).await.unwrap_err();
     assert!(matches!(error, ChangeError::Unresponsive { .. }), "{error:?}");
     assert_eq!(three.groups[leader].command(Command::Push("on".into())).await.unwrap(), 1);
@@ -102,7 +103,7 @@ async fn a_removal_that_would_leave_no_majority_is_refused_and_that_of_the_dead_
     let three = three().await;
     let leader = three.leader().await;
     let (alive, dead) = ((leader + 1) % 3, (leader + 2) % 3);
-    three.nodes[dead].stop().await;
+    three.nodes[dead].crash().await;
     let group = three.groups[leader].with_timeout(Duration::from_secs(20));
     // Until the leader has noticed the silence, both look alike; then the living one must stay.
     let refused = async {
@@ -134,4 +135,41 @@ async fn a_group_can_be_followed_from_address_to_address() {
     }
     assert_eq!(groups[0].status().await.unwrap().members.len(), 3);
     assert_eq!(groups[2].read(|journal| journal.entries.clone()).await.unwrap(), ["old"]);
+}
+
+#[tokio::test]
+async fn members_restart_one_after_the_other_and_no_caller_notices() {
+    let mut three = three().await;
+    let group = three.groups[0].clone();
+    group.command(Command::Push("first".into())).await.unwrap();
+    for round in 0..2 {
+        for n in 0..3 {
+            let caller = three.groups[(n + 1) % 3].clone();
+            let load = tokio::spawn(async move {
+                for n in 0..100 {
+                    caller.command(Command::Push(format!("{round} {n}"))).await.expect("no error at any caller");
+                }
+            });
+            three.nodes[n].stop().await;
+            let node = Node::builder().transport(three.network.at(ADDRESSES[n])).start().await.unwrap();
+            three.groups[n] = node.group::<Journal>().join(ADDRESSES).open().await.unwrap();
+            three.nodes[n] = node;
+            load.await.unwrap();
+        }
+    }
+    assert_eq!(three.groups[1].query(Query::Length).await.unwrap(), 601);
+    assert_eq!(three.groups[1].status().await.unwrap().members.len(), 3);
+}
+
+#[tokio::test]
+async fn a_leader_that_stops_hands_over_first() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let other = three.groups[(leader + 1) % 3].clone();
+    let term = other.status().await.unwrap().term;
+    three.nodes[leader].stop().await;
+    // Well before any election timeout: 250 ms at the least.
+    let quick = other.with_timeout(Duration::from_millis(200));
+    quick.command(Command::Push("at once".into())).await.unwrap();
+    assert_eq!(other.status().await.unwrap().term.0, term.0 + 1, "one election, and it was won at once");
 }

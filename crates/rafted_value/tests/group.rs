@@ -70,7 +70,7 @@ async fn the_group_goes_on_when_its_leader_is_stopped() {
     for n in 0..10 {
         other.command(Command::Push(n.to_string())).await.unwrap();
     }
-    three.nodes[leader].stop().await;
+    three.nodes[leader].crash().await;
     assert_eq!(other.command(Command::Push("after".into())).await.unwrap(), 11, "nothing was lost or repeated");
     assert_eq!(other.query(Query::Length).await.unwrap(), 11);
 }
@@ -90,7 +90,7 @@ async fn commands_in_flight_while_the_leader_stops_are_applied_exactly_once() {
     }
     let watching = &three.groups[(leader + 1) % 3];
     until(|| (watching.applied().0 > 20).then_some(())).await;
-    three.nodes[leader].stop().await;
+    three.nodes[leader].crash().await;
     callers.join_all().await;
     let entries = watching.read(|journal| journal.entries.clone()).await.unwrap();
     assert_eq!(entries.len(), 16 * 50);
@@ -109,7 +109,7 @@ async fn a_node_that_starts_again_takes_the_place_of_its_earlier_start() {
     let gone = (leader + 1) % 3;
     three.groups[leader].command(Command::Push("before".into())).await.unwrap();
     let old = three.groups[gone].member();
-    three.nodes[gone].stop().await;
+    three.nodes[gone].crash().await;
 
     let address = common::ADDRESSES[gone];
     let node = Node::builder().transport(three.network.at(address)).start().await.unwrap();

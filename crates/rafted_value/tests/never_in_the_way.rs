@@ -98,7 +98,7 @@ async fn without_a_majority_calls_end_by_their_deadline_and_say_what_is_known() 
     let leader = three.leader().await;
     three.groups[leader].command(Command::Push("x".into())).await.unwrap();
     for n in [1, 2] {
-        three.nodes[(leader + n) % 3].stop().await;
+        three.nodes[(leader + n) % 3].crash().await;
     }
     let left = three.groups[leader].with_timeout(Duration::from_secs(1));
     assert!(left.command(Command::Push("y".into())).await.is_err());
@@ -121,7 +121,7 @@ async fn stopping_a_node_answers_everybody_who_waits_for_it() {
         waiting.spawn(async move { patient.command(Command::Push(n.to_string())).await });
     }
     three.groups[leader].status().await.unwrap();
-    three.nodes[leader].stop().await;
+    three.nodes[leader].crash().await;
     let all = async {
         waiting.join_all().await;
         slow.await
