@@ -19,7 +19,7 @@ use tokio::sync::watch;
 const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// How long to wait before asking again, at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
 /// What is asked of a group, wherever its leader is.
 #[derive(Clone)]

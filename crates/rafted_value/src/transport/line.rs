@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often each side says that it is there. Whoever is silent for [`PATIENCE`] is not.
 const ALIVE: Duration = Duration::from_secs(1);
 /// Between attempts to connect, at first and at most.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Frames on their way to one node, over one connection after the other.
 pub(super) struct Line {
@@ -52,6 +52,8 @@ struct Frames {
     /// Counts connections that were lost or could not be made.
     failures: u64,
     connected: bool,
+    /// The last attempt failed, and the next is not due yet.
+    down: bool,
 }
 
 impl Line {
@@ -64,6 +66,11 @@ impl Line {
     /// Never waits: what does not fit is dropped.
     pub(super) fn push(&self, frame: Bytes) {
         self.queue.push(frame);
+    }
+
+    /// Whether waiting for it is of no use: whoever asks had better ask somebody else.
+    pub(super) fn is_down(&self) -> bool {
+        self.queue.frames().down
     }
 
     /// Whether nobody would miss it.
@@ -172,7 +179,9 @@ async fn keep_connected(to: Contact, purpose: Purpose, shared: Arc<Shared>, queu
         if purpose == Purpose::Control {
             shared.inbox.lost(&to);
         }
+        queue.frames().down = true;
         tokio::time::sleep(timers::jittered(back_off)).await;
+        queue.frames().down = false;
         back_off = (back_off * 2).min(BACK_OFF.1);
     }
 }

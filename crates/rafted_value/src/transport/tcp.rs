@@ -168,6 +168,9 @@ impl Network for Tcp {
 
     fn send(&self, to: &Contact, packet: Packet) {
         let line = self.line(to, &packet);
+        if matches!(packet, Packet::Request { .. }) && line.is_down() {
+            return self.shared.inbox.lost(to);
+        }
         match wire::encode(&packet, FRAME_LIMIT) {
             Ok(frame) => line.push(frame),
             Err(error) => tracing::error!(%to, %error, "a packet cannot be sent"),
