@@ -6,8 +6,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
-mod line;
+mod connection;
+mod dialler;
+mod handshake;
 pub(crate) mod loopback;
+mod peer;
+mod queue;
 pub(crate) mod tcp;
 
 pub use crate::packet::{

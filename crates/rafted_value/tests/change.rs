@@ -143,7 +143,7 @@ async fn members_restart_one_after_the_other_and_no_caller_notices() {
     let group = three.groups[0].clone();
     group.command(Command::Push("first".into())).await.unwrap();
     for round in 0..2 {
-        for n in 0..3 {
+        for (n, address) in ADDRESSES.into_iter().enumerate() {
             let caller = three.groups[(n + 1) % 3].clone();
             let load = tokio::spawn(async move {
                 for n in 0..100 {
@@ -151,7 +151,7 @@ async fn members_restart_one_after_the_other_and_no_caller_notices() {
                 }
             });
             three.nodes[n].stop().await;
-            let node = Node::builder().transport(three.network.at(ADDRESSES[n])).start().await.unwrap();
+            let node = Node::builder().transport(three.network.at(address)).start().await.unwrap();
             three.groups[n] = node.group::<Journal>().join(ADDRESSES).open().await.unwrap();
             three.nodes[n] = node;
             load.await.unwrap();

@@ -1,192 +1,236 @@
-//! TCP without encryption: for loopback, and for networks that something else protects.
+//! Nodes reach each other over TCP, in plain text.
 
-use super::line::{Line, serve};
+use super::connection::{self, exchange};
+use super::dialler::{AbortOnDrop, Dialler, TcpConnection, check_trust};
+use super::handshake;
+use super::peer::{Peer, purpose};
+use super::queue::{Bounds, Queue};
 use super::{BoxFuture, Inbox, Local, Network, Transport};
 use crate::contact::Contact;
 use crate::packet::{Chunk, Packet};
-use crate::wire::{self, Hello, OLDEST_PROTOCOL, PROTOCOL, Purpose, Role};
-use rafted_value_core::Body;
-use std::collections::HashMap;
+use crate::wire::{self, Role};
+use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-/// How long the body of a frame may be.
-pub(crate) const FRAME_LIMIT: u32 = 64 << 20;
+/// The longest frame between members, unless told otherwise.
+const FRAME_LIMIT: u32 = 64 << 20;
+/// The longest frame from a client: it has yet to be let in.
+const CLIENT_FRAME_LIMIT: u32 = 8 << 20;
+/// How many connections may exist, and how many of them may not have said hello yet.
+const MAX_CONNECTIONS: usize = 16_384;
+const MAX_STRANGERS: usize = 256;
+/// Answers that wait for a peer that reads slowly.
+const REPLIES: Bounds = Bounds { messages: 4_096, bytes: 16 << 20 };
+/// After the machine could not accept a connection, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// TCP in the clear. Whoever reaches the port can read and change everything, so that it listens on loopback addresses
-/// only, unless told otherwise.
+/// Plain-text TCP: whoever can read or reach the network can read and change everything, so that it stays on
+/// loopback addresses unless [`on_untrusted_networks`](InsecureTcp::on_untrusted_networks) is called.
+///
+/// ```
+/// # use rafted_value::{InsecureTcp, Node};
+/// let node = Node::builder().transport(InsecureTcp::listen("127.0.0.1:7101"));
+/// ```
+#[derive(Clone, Debug)]
 pub struct InsecureTcp {
     listen: Option<String>,
     advertise: Option<String>,
-    anywhere: bool,
+    untrusted_networks: bool,
+    frame_limit: u32,
 }
 
 impl InsecureTcp {
-    /// Listens at `address`; port 0 picks a free one.
+    /// Will listen on this address; port 0 takes any free port.
     pub fn listen(address: impl Into<String>) -> InsecureTcp {
-        InsecureTcp { listen: Some(address.into()), advertise: None, anywhere: false }
+        InsecureTcp { listen: Some(address.into()), ..InsecureTcp::dial_only() }
     }
 
     /// Listens nowhere: for a [`Client`](crate::Client), which only asks.
     pub fn dial_only() -> InsecureTcp {
-        InsecureTcp { listen: None, advertise: None, anywhere: false }
+        InsecureTcp { listen: None, advertise: None, untrusted_networks: false, frame_limit: FRAME_LIMIT }
     }
 
-    /// The address at which others reach this node, if it is not the one that it listens at.
+    /// The address that other nodes are told, if it is not the one listened on.
     pub fn advertise(mut self, address: impl Into<String>) -> InsecureTcp {
         self.advertise = Some(address.into());
         self
     }
 
-    /// Listens on addresses other than loopback, too. Everything on the way can be read, and forged.
+    /// Listens and connects beyond this machine too, although nothing is encrypted and nobody is authenticated.
+    /// Only for networks where everybody may read and change everything, and inside tunnels that encrypt.
     pub fn on_untrusted_networks(mut self) -> InsecureTcp {
-        self.anywhere = true;
+        self.untrusted_networks = true;
         self
     }
 
-    async fn bind(&self) -> io::Result<Option<TcpListener>> {
-        let Some(address) = &self.listen else { return Ok(None) };
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen at {address}: {error}"));
-        let mut resolved = tokio::net::lookup_host(address).await.map_err(named)?;
-        if !self.anywhere && resolved.any(|address| !address.ip().is_loopback()) {
-            let why = "it is not a loopback address, and this transport is not encrypted; see `on_untrusted_networks`";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("cannot listen at {address}: {why}")));
+    /// The longest single message in bytes, 64 MiB by default. The same on all nodes.
+    pub fn max_frame_bytes(mut self, limit: u32) -> InsecureTcp {
+        self.frame_limit = limit;
+        self
+    }
+
+    async fn bind(&self, listen: &str) -> io::Result<TcpListener> {
+        let failed = |why: io::Error| io::Error::new(why.kind(), format!("cannot listen on {listen:?}: {why}"));
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen).await.map_err(failed)?.collect();
+        for address in &addresses {
+            check_trust(*address, self.untrusted_networks).map_err(failed)?;
+            if address.ip().is_unspecified() && self.advertise.is_none() {
+                let why = "others cannot be told this address: see `advertise`";
+                return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, why)));
+            }
         }
-        TcpListener::bind(address).await.map(Some).map_err(named)
+        TcpListener::bind(&addresses[..]).await.map_err(failed)
+    }
+
+    async fn run(self, local: Local, inbox: Arc<dyn Inbox>) -> io::Result<Arc<dyn Network>> {
+        Ok(Arc::new(self.open(local, inbox).await?))
+    }
+
+    pub(super) async fn open(self, local: Local, inbox: Arc<dyn Inbox>) -> io::Result<TcpNetwork> {
+        let listener = match &self.listen {
+            Some(listen) => Some(self.bind(listen).await?),
+            None => None,
+        };
+        let address = match (self.advertise, &listener) {
+            (Some(address), _) => address,
+            (None, Some(listener)) => listener.local_addr()?.to_string(),
+            (None, None) => String::new(),
+        };
+        if self.untrusted_networks {
+            tracing::warn!(%address, "nothing that this node says or hears is encrypted or authenticated");
+        }
+        let dialler = Dialler {
+            local,
+            role: if listener.is_some() { Role::Node } else { Role::Client },
+            address,
+            limit: self.frame_limit,
+            untrusted_networks: self.untrusted_networks,
+        };
+        let runtime = Handle::current();
+        let accepting = |listener| AbortOnDrop(runtime.spawn(accept(listener, dialler.clone(), Arc::clone(&inbox))));
+        let listening = Mutex::new(listener.map(accepting));
+        Ok(TcpNetwork { dialler, inbox, runtime, peers: Mutex::default(), listening })
     }
 }
 
 impl Transport for InsecureTcp {
     fn start(self: Box<Self>, local: Local, inbox: Arc<dyn Inbox>) -> BoxFuture<'static, io::Result<Arc<dyn Network>>> {
-        Box::pin(async move {
-            let listener = self.bind().await?;
-            let bound = listener.as_ref().map(TcpListener::local_addr).transpose()?;
-            let address = self.advertise.or(bound.map(|bound| bound.to_string())).unwrap_or_default();
-            let role = if listener.is_some() { Role::Node } else { Role::Client };
-            let shared = Arc::new(Shared { local, inbox, address, role });
-            if let Some(listener) = listener {
-                tokio::spawn(accept(listener, shared.clone()));
-            }
-            let network = Tcp { shared, lines: Mutex::default(), runtime: Handle::current() };
-            Ok(Arc::new(network) as Arc<dyn Network>)
-        })
+        Box::pin(self.run(local, inbox))
     }
 }
 
-/// What every connection of a node needs.
-pub(super) struct Shared {
-    pub(super) local: Local,
-    pub(super) inbox: Arc<dyn Inbox>,
-    address: String,
-    role: Role,
-}
-
-impl Shared {
-    /// How this side introduces itself.
-    pub(super) fn hello(&self, to: Option<&Contact>, purpose: Purpose) -> Hello {
-        Hello {
-            newest: PROTOCOL,
-            oldest: OLDEST_PROTOCOL,
-            cluster: self.local.cluster.get().copied(),
-            node: self.local.node,
-            expected: to.and_then(|to| to.node),
-            role: self.role,
-            purpose,
-            address: self.address.clone(),
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Listens until it is dropped.
+async fn accept(listener: TcpListener, us: Dialler, inbox: Arc<dyn Inbox>) {
+    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
+    let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                tokio::spawn(serve(stream, from, shared.clone()));
+                while connections.try_join_next().is_some() {}
+                let Ok(stranger) = Arc::clone(&strangers).try_acquire_owned() else { continue };
+                if connections.len() >= MAX_CONNECTIONS {
+                    continue;
+                }
+                let (us, inbox) = (us.clone(), Arc::clone(&inbox));
+                connections.spawn(async move {
+                    let greeted = greet(stream, &us).await;
+                    drop(stranger);
+                    match greeted {
+                        Ok(connection) => serve(connection, from, &us, &*inbox).await,
+                        Err(why) => tracing::warn!(%from, %why, "turned a connection away"),
+                    }
+                });
             }
-            Err(error) => {
-                // Out of descriptors, mostly: others may be given back meanwhile.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            Err(why) => {
+                tracing::warn!(%why, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// The lines of a running node.
-struct Tcp {
-    shared: Arc<Shared>,
-    lines: Mutex<HashMap<Contact, Lines>>,
+async fn greet(stream: TcpStream, us: &Dialler) -> io::Result<TcpConnection> {
+    stream.set_nodelay(true)?;
+    let (read, write) = stream.into_split();
+    let limit = |role| match role {
+        Role::Node => us.limit,
+        Role::Client => us.limit.min(CLIENT_FRAME_LIMIT),
+    };
+    handshake::answer(read, write, |purpose| us.hello(None, purpose), limit).await
+}
+
+async fn serve(connection: TcpConnection, from: SocketAddr, us: &Dialler, inbox: &dyn Inbox) {
+    let queue = Arc::new(Queue::new(REPLIES));
+    let origin = connection::origin(&connection.theirs, &queue, us.limit);
+    let why = exchange(connection, &queue, inbox, &origin, &us.local.cluster).await;
+    queue.close(); // answers that come later go nowhere
+    tracing::debug!(%from, %why, "a connection ended");
+}
+
+/// TCP that runs. Connections end when it is stopped or dropped.
+pub(super) struct TcpNetwork {
+    dialler: Dialler,
+    inbox: Arc<dyn Inbox>,
     runtime: Handle,
+    peers: Mutex<BTreeMap<Contact, Arc<Peer>>>,
+    listening: Mutex<Option<AbortOnDrop>>,
 }
 
-/// To one node: everything small on one connection, entries and values on another.
-#[derive(Clone)]
-struct Lines {
-    control: Arc<Line>,
-    bulk: Arc<Line>,
-}
-
-impl Tcp {
-    fn lines(&self) -> MutexGuard<'_, HashMap<Contact, Lines>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn line(&self, to: &Contact, packet: &Packet) -> Arc<Line> {
-        let mut lines = self.lines();
-        let lines = match lines.get(to) {
-            Some(lines) => lines.clone(),
-            None => {
-                let open = |purpose| Line::open(to.clone(), purpose, self.shared.clone(), &self.runtime);
-                // Whoever is gone for good leaves nothing behind.
-                lines.retain(|_, lines| !(lines.control.is_idle() && lines.bulk.is_idle()));
-                let new = Lines { control: open(Purpose::Control), bulk: open(Purpose::Bulk) };
-                lines.insert(to.clone(), new.clone());
-                new
-            }
-        };
-        if is_bulk(packet) { lines.bulk } else { lines.control }
-    }
-}
-
-/// Whether a heartbeat should not have to wait behind it.
-fn is_bulk(packet: &Packet) -> bool {
-    match packet {
-        Packet::Chunk(_) => true,
-        Packet::Raft { message, .. } => {
-            matches!(&message.body, Body::AppendEntries(append) if !append.entries.is_empty())
+impl TcpNetwork {
+    pub(super) fn peer(&self, to: &Contact) -> Arc<Peer> {
+        let mut peers = self.peers();
+        if let Some(peer) = peers.get(to) {
+            return Arc::clone(peer);
         }
-        Packet::Request { .. } | Packet::Response { .. } => false,
+        // Whoever is gone for good leaves nothing behind.
+        peers.retain(|_, peer| !peer.is_idle());
+        let peer = Arc::new(Peer::new(to, &self.dialler, &self.inbox, &self.runtime));
+        peers.insert(to.clone(), Arc::clone(&peer));
+        peer
+    }
+
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<Contact, Arc<Peer>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Network for Tcp {
+impl Network for TcpNetwork {
     fn address(&self) -> String {
-        self.shared.address.clone()
+        self.dialler.address.clone()
     }
 
     fn send(&self, to: &Contact, packet: Packet) {
-        let line = self.line(to, &packet);
-        if matches!(packet, Packet::Request { .. }) && line.is_down() {
-            return self.shared.inbox.lost(to);
-        }
-        match wire::encode(&packet, FRAME_LIMIT) {
-            Ok(frame) => line.push(frame),
-            Err(error) => tracing::error!(%to, %error, "a packet cannot be sent"),
+        match wire::encode(&packet, self.dialler.limit) {
+            Ok(frame) => {
+                let peer = self.peer(to);
+                if matches!(packet, Packet::Request { .. }) && peer.is_down() {
+                    // Whoever asks had better ask somebody else than wait for the next attempt.
+                    return self.inbox.lost(to);
+                }
+                let _ = peer.push(purpose(&packet), frame); // full: consensus repeats what matters
+            }
+            Err(why) => tracing::warn!(to = ?to.address, %why, "cannot send a packet"),
         }
     }
 
     fn send_chunk<'a>(&'a self, to: &'a Contact, chunk: Chunk) -> BoxFuture<'a, io::Result<()>> {
-        let packet = Packet::Chunk(chunk);
-        let line = self.line(to, &packet);
         Box::pin(async move {
-            let frame = wire::encode(&packet, FRAME_LIMIT).map_err(io::Error::other)?;
-            line.push_when_there_is_room(frame).await
+            let frame = wire::encode(&Packet::Chunk(chunk), self.dialler.limit)
+                .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+            self.peer(to).push_chunk(frame).await
         })
     }
 
     fn stop(&self) {
-        self.lines().clear();
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.peers().clear();
     }
 }
