@@ -1,5 +1,15 @@
 //! How nodes reach each other. A node is given one transport; every group of the node shares it.
 
+mod connection;
+mod dialler;
+mod handshake;
+mod peer;
+mod queue;
+mod tcp;
+
+pub(crate) use dialler::{Dialler, Receiver, Sender};
+pub use tcp::InsecureTcp;
+
 use crate::contact::{ClusterId, Contact, NodeId};
 use crate::packet::{Chunk, Packet};
 use std::future::Future;
