@@ -3,11 +3,15 @@
 mod connection;
 mod dialler;
 mod handshake;
+mod loopback;
 mod peer;
 mod queue;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use dialler::{Dialler, Receiver, Sender};
+pub use loopback::{Loopback, LoopbackTransport};
 pub use tcp::InsecureTcp;
 
 use crate::contact::{ClusterId, Contact, NodeId};
