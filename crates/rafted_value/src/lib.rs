@@ -6,3 +6,5 @@ mod contact;
 mod packet;
 mod transport;
 mod wire;
+
+pub use transport::{BoxFuture, Inbox, InsecureTcp, Local, Loopback, LoopbackTransport, Network, Origin, Transport};
