@@ -14,7 +14,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use frame::{Frame, FrameReader, Route, kind};
+pub(crate) use frame::{Frame, FrameReader, kind};
 pub(crate) use hello::{
     HELLO_LIMIT, Hello, OLDEST_PROTOCOL, PROTOCOL, Purpose, Reason, Refusal, Role, alive, decode as decode_hello,
 };

@@ -3,6 +3,7 @@
 mod golden;
 mod samples;
 
+use super::frame::Route;
 use super::*;
 use crate::contact::GroupId;
 use crate::packet::{Chunk, Envelope, Request, Response, Session, SessionId};
