@@ -13,6 +13,8 @@ pub(crate) mod loopback;
 mod peer;
 mod queue;
 pub(crate) mod tcp;
+#[cfg(test)]
+mod tests;
 
 pub use crate::packet::{
     Change, ChangeRefused, Chunk, Envelope, Join, Packet, Refused, Request, Response, Session, SessionId,

@@ -11,6 +11,8 @@ mod hello;
 mod request;
 mod response;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use frame::{Frame, FrameReader, kind};
 pub(crate) use hello::{

@@ -54,7 +54,7 @@ async fn no_read_of_a_leader_that_was_cut_off_is_stale() {
             assert_eq!(length, 2, "a stale read");
         }
     }
-    three.network.heal();
+    three.network.heal_all();
     assert_eq!(three.groups[leader].query(Query::Length).await.unwrap(), 2);
 }
 

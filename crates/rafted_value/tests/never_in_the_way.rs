@@ -87,7 +87,7 @@ async fn callers_of_a_leader_that_is_cut_off_are_answered_by_the_next() {
     assert!(error.is_unknown(), "{error:?}");
     let other = &three.groups[(leader + 1) % 3];
     other.command(Command::Push("served".into())).await.unwrap();
-    three.network.heal();
+    three.network.heal_all();
     let entries = three.groups[leader].read(|journal| journal.entries.clone()).await.unwrap();
     assert_eq!(entries, ["before", "served"], "what was never committed is gone");
 }
@@ -157,7 +157,7 @@ async fn an_unreachable_member_costs_nothing_but_itself() {
     for n in 0..500 {
         group.command(Command::Push("x".repeat(1024) + &n.to_string())).await.unwrap();
     }
-    three.network.heal();
+    three.network.heal_all();
     let caught_up = &three.groups[gone];
     until(|| (caught_up.applied() >= group.applied()).then_some(())).await;
     assert_eq!(caught_up.read(|journal| journal.entries.len()).await.unwrap(), 500);

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// let network = Loopback::new();
 /// let a = network.at("a"); // the transport of one node
 /// network.cut("a", "b"); // what a says no longer reaches b
-/// network.heal();
+/// network.heal_all();
 /// ```
 #[derive(Clone, Default)]
 pub struct Loopback {
@@ -25,10 +25,13 @@ pub struct Loopback {
 struct Wires {
     ends: BTreeMap<String, End>,
     cut: BTreeSet<(String, String)>,
+    /// How likely a packet is lost, and what decides it.
+    lost: f64,
+    dice: Option<fastrand::Rng>,
 }
 
 struct End {
-    node: NodeId,
+    local: Local,
     inbox: Weak<dyn Inbox>,
 }
 
@@ -54,30 +57,50 @@ impl Loopback {
         self.wires().cut.insert((from.into(), to.into()));
     }
 
-    /// Mends every cut.
-    pub fn heal(&self) {
+    /// Undoes one [`cut`](Loopback::cut).
+    pub fn heal(&self, from: &str, to: &str) {
+        self.wires().cut.remove(&(from.to_owned(), to.to_owned()));
+    }
+
+    /// Undoes every [`cut`](Loopback::cut).
+    pub fn heal_all(&self) {
         self.wires().cut.clear();
+    }
+
+    /// From now on each packet is lost with this probability; the same seed rolls the same dice.
+    pub fn lose(&self, probability: f64, seed: u64) {
+        let mut wires = self.wires();
+        wires.lost = probability;
+        wires.dice = Some(fastrand::Rng::with_seed(seed));
     }
 
     fn wires(&self) -> MutexGuard<'_, Wires> {
         self.wires.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a packet from `from` to `to` arrives; nowhere if nobody is there, or somebody else.
+    /// Where a packet from `from` to `to` arrives: nowhere if nobody is there, or somebody else, or a node of another
+    /// cluster, or the sender itself.
     fn end(&self, from: &str, to: &str, expected: Option<NodeId>) -> Option<Arc<dyn Inbox>> {
-        let wires = self.wires();
-        if wires.cut.contains(&(from.to_owned(), to.to_owned())) {
+        let mut wires = self.wires();
+        let lost = wires.lost;
+        let unlucky = wires.dice.as_mut().is_some_and(|dice| dice.f64() < lost);
+        if unlucky || wires.cut.contains(&(from.to_owned(), to.to_owned())) {
             return None;
         }
-        let end = wires.ends.get(to)?;
-        (expected.is_none_or(|node| node == end.node)).then(|| end.inbox.upgrade())?
+        let (here, there) = (&wires.ends.get(from)?.local, wires.ends.get(to)?);
+        let foreign = match (here.cluster.get(), there.local.cluster.get()) {
+            (Some(here), Some(there)) => here != there,
+            _ => false,
+        };
+        let mistaken = expected.is_some_and(|node| node != there.local.node) || here.node == there.local.node;
+        if foreign || mistaken { None } else { there.inbox.upgrade() }
     }
 
     fn carry(&self, (from, node): (&str, NodeId), to: &str, expected: Option<NodeId>, packet: Packet) -> bool {
         let Some(inbox) = self.end(from, to, expected) else { return false };
         let (network, here, back) = (self.clone(), to.to_owned(), from.to_owned());
         let reply = Arc::new(move |packet| {
-            let Some(me) = network.wires().ends.get(&here).map(|end| end.node) else { return };
+            let Some(me) = network.wires().ends.get(&here).map(|end| end.local.node) else { return };
             // The answer to a node that has gone meanwhile is lost with it.
             network.carry((&here, me), &back, Some(node), packet);
         });
@@ -92,9 +115,9 @@ impl Transport for LoopbackAt {
         let LoopbackAt { network, address } = *self;
         let taken = {
             let mut wires = network.wires();
-            let taken = wires.ends.get(&address).is_some_and(|end| end.inbox.upgrade().is_some());
+            let taken = wires.ends.contains_key(&address);
             if !taken {
-                wires.ends.insert(address.clone(), End { node: local.node, inbox: Arc::downgrade(&inbox) });
+                wires.ends.insert(address.clone(), End { local: local.clone(), inbox: Arc::downgrade(&inbox) });
             }
             taken
         };
@@ -133,8 +156,14 @@ impl Network for Running {
 
     fn stop(&self) {
         let mut wires = self.network.wires();
-        if wires.ends.get(&self.address).is_some_and(|end| end.node == self.node) {
+        if wires.ends.get(&self.address).is_some_and(|end| end.local.node == self.node) {
             wires.ends.remove(&self.address);
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

@@ -119,6 +119,16 @@ impl Peer {
     }
 }
 
+#[cfg(test)]
+impl Peer {
+    pub(super) fn waiting(&self, purpose: Purpose) -> (usize, usize) {
+        match purpose {
+            Purpose::Control => self.control.queue.waiting(),
+            Purpose::Bulk => self.bulk.queue.waiting(),
+        }
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         self.control.queue.close();

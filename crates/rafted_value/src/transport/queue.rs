@@ -29,6 +29,8 @@ struct State {
     bytes: usize,
     /// Bytes that left, ever: whoever waits can tell slow from stuck.
     written: u64,
+    /// How often something that waited was lost.
+    losses: u64,
     closed: bool,
 }
 
@@ -65,14 +67,19 @@ impl Queue {
         self.try_push(&frame, self.bounds.bytes, None)
     }
 
-    /// Waits until less than `window` bytes wait, and then until the frame is written. False if it never will be.
+    /// Waits until it is among `window` bytes that wait, and then until it is written. False if it never will be, or
+    /// if others were lost while it waited: what follows a gap is of no use.
     pub(super) async fn push_and_write(&self, frame: Bytes, window: usize) -> bool {
         let (sender, written) = oneshot::channel();
         let mut sender = Some(sender);
+        let losses = self.state().losses;
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable(); // before looking, so that no word of room is missed
+            if self.state().losses != losses {
+                return false;
+            }
             match self.try_push(&frame, window, Some(&mut sender)) {
                 Ok(()) => return written.await.is_ok(),
                 Err(NotQueued::Closed) => return false,
@@ -142,6 +149,12 @@ impl Queue {
         self.state().written
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.messages, state.bytes)
+    }
+
     /// Whether nothing waits or is being written.
     pub(super) fn is_empty(&self) -> bool {
         self.state().messages == 0
@@ -199,6 +212,9 @@ impl Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        self.queue.release(self.frames.len(), self.bytes, 0);
+        if !self.frames.is_empty() {
+            self.queue.state().losses += 1;
+            self.queue.release(self.frames.len(), self.bytes, 0);
+        }
     }
 }

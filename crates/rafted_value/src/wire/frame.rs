@@ -198,3 +198,21 @@ impl FrameReader {
         Ok(Some(Header { kind, route, head, body: body as usize, body_checksum }))
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// A valid header that may declare anything.
+    pub(in crate::wire) fn header(kind: u8, length: u32, body_checksum: u32) -> Vec<u8> {
+        let mut head = BytesMut::new();
+        head.put_slice(&MAGIC);
+        head.put_u8(kind);
+        head.put_u32(length);
+        head.put_u32(body_checksum);
+        head.put_u32(0);
+        let checksum = header_checksum(&head);
+        head[12..].copy_from_slice(&checksum.to_be_bytes());
+        head.to_vec()
+    }
+}

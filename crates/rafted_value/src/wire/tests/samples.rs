@@ -1,0 +1,215 @@
+//! One packet of each kind, with every field used.
+
+use crate::contact::{ClusterId, Contact, GroupId, NodeId};
+use crate::packet::{
+    Change, ChangeRefused, Chunk, Envelope, Join, MemberReport, Packet, Refused, Request, Response, Session, SessionId,
+    StatusReport,
+};
+use crate::wire::{Hello, Purpose, Role};
+use bytes::Bytes;
+use rafted_value_core::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn group() -> GroupId {
+    GroupId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff)
+}
+
+pub(super) fn member(n: u128) -> MemberId {
+    MemberId(n << 120 | n)
+}
+
+pub(super) fn raft(body: Body) -> Packet {
+    Packet::Raft { group: group(), message: Message { from: member(1), to: member(2), term: Term(300), body } }
+}
+
+fn contact() -> Contact {
+    Contact { address: "a:1".into(), node: Some(NodeId(0xabcd)) }
+}
+
+fn membership() -> Arc<Membership> {
+    let seats = [
+        Seat::Voter,
+        Seat::Incoming,
+        Seat::Outgoing,
+        Seat::Learner(Promotion::Never),
+        Seat::Learner(Promotion::WhenCaughtUp),
+        Seat::Learner(Promotion::Replacing(member(9))),
+    ];
+    let members =
+        seats.into_iter().zip(1..).map(|(seat, n)| (member(n), Member { contact: Bytes::from_static(b"a:1"), seat }));
+    Arc::new(Membership::new(members))
+}
+
+fn snapshot() -> SnapshotMeta {
+    let config = Config { extra: Bytes::from_static(b"more"), ..Config::default() };
+    SnapshotMeta { last_included: EntryId::new(299, 70_000), membership: membership(), config: Arc::new(config) }
+}
+
+pub(super) fn chunk(data: Bytes) -> Chunk {
+    Chunk {
+        group: group(),
+        from: member(1),
+        to: member(2),
+        term: Term(300),
+        snapshot: snapshot(),
+        total: 1 << 20,
+        offset: 4096,
+        data,
+    }
+}
+
+fn append_entries() -> Body {
+    let payloads = [
+        Payload::Noop,
+        Payload::Commands(Bytes::from_static(b"commands")),
+        Payload::Membership(membership()),
+        Payload::Config(Arc::default()),
+    ];
+    let entries = payloads.into_iter().zip(5..).map(|(payload, n)| Entry { id: EntryId::new(300, n), payload });
+    Body::AppendEntries(AppendEntries {
+        prev: EntryId::new(299, 4),
+        entries: entries.collect(),
+        commit: LogIndex(3),
+        round: 17,
+        sent: Time(123_456_789),
+        keep: LogIndex(2),
+    })
+}
+
+fn append_reply(result: AppendResult) -> Body {
+    let promise = Duration::from_secs(1);
+    Body::AppendEntriesReply(AppendEntriesReply {
+        result,
+        verified: LogIndex(8),
+        round: 17,
+        sent: Time(1 << 40),
+        promise,
+    })
+}
+
+fn consensus() -> Vec<(&'static str, Packet)> {
+    let heartbeat = AppendEntries {
+        prev: EntryId::new(299, 4),
+        entries: vec![],
+        commit: LogIndex(4),
+        round: 18,
+        sent: Time(5),
+        keep: LogIndex(2),
+    };
+    let rejected = AppendResult::Rejected { prev: LogIndex(4), hint: EntryId::new(298, 2) };
+    let bodies = [
+        (
+            "request_vote",
+            Body::RequestVote(RequestVote { ballot: Ballot::PreVote, last: EntryId::new(299, 8), campaign: 3 }),
+        ),
+        (
+            "request_vote_reply",
+            Body::RequestVoteReply(RequestVoteReply { ballot: Ballot::Transfer, granted: true, campaign: 3 }),
+        ),
+        ("heartbeat", Body::AppendEntries(heartbeat)),
+        ("append_entries", append_entries()),
+        ("append_accepted", append_reply(AppendResult::Accepted { matched: LogIndex(8) })),
+        ("append_rejected", append_reply(rejected)),
+        ("install_snapshot", Body::InstallSnapshot(InstallSnapshot { snapshot: snapshot() })),
+        ("install_snapshot_reply", Body::InstallSnapshotReply(InstallSnapshotReply { matched: LogIndex(70_000) })),
+        ("timeout_now", Body::TimeoutNow),
+        ("removed", Body::Removed),
+    ];
+    bodies.into_iter().map(|(name, body)| (name, raft(body))).collect()
+}
+
+fn requests() -> Vec<(&'static str, Packet)> {
+    let (name, value) = (|| "tasks".to_owned(), || "jobs".to_owned());
+    let session = Session::Command { id: SessionId { index: LogIndex(77), offset: 2 }, number: 12, unacknowledged: 10 };
+    let command =
+        |session, command| Request::Command { group: name(), value: value(), envelope: Envelope { session, command } };
+    let join = Join {
+        group: name(),
+        value: value(),
+        member: member(3),
+        contact: contact(),
+        replaces: Some(member(2)),
+        learner: true,
+    };
+    let requests = [
+        ("join", Request::Join(join)),
+        ("register", command(Session::Register, Bytes::new())),
+        ("command", command(session, Bytes::from_static(b"command"))),
+        ("query", Request::Query { group: name(), value: value(), query: Bytes::from_static(b"query") }),
+        ("read_index", Request::ReadIndex { group: name() }),
+        ("status", Request::Status { group: name() }),
+        ("lead", Request::Change { group: name(), change: Change::Lead(Some(member(3))) }),
+        ("configure", Request::Change { group: name(), change: Change::Configure(Box::default()) }),
+        ("remove", Request::Change { group: name(), change: Change::Remove(member(3)) }),
+    ];
+    requests.into_iter().zip(1..).map(|((name, request), number)| (name, Packet::Request { number, request })).collect()
+}
+
+fn status() -> Response {
+    let leads = MemberReport {
+        id: member(1),
+        contact: contact(),
+        voter: true,
+        matched: Some(LogIndex(0)),
+        silent_for_ms: Some(20),
+    };
+    let other = MemberReport { id: member(2), voter: false, matched: None, silent_for_ms: None, ..leads.clone() };
+    Response::Status(Box::new(StatusReport {
+        group: group(),
+        member: member(1),
+        role: "leader".into(),
+        term: Term(300),
+        leader: Some(member(1)),
+        commit: LogIndex(8),
+        applied: LogIndex(7),
+        last: LogIndex(9),
+        members: vec![leads, other],
+    }))
+}
+
+fn responses() -> Vec<(&'static str, Packet)> {
+    let why = || "why".to_owned();
+    let responses = [
+        ("joined", Response::Joined { group: group(), cluster: ClusterId(5) }),
+        ("registered", Response::Registered(SessionId { index: LogIndex(77), offset: 2 })),
+        ("applied", Response::Applied(Bytes::from_static(b"reply"))),
+        ("answered", Response::Answered(Bytes::from_static(b"answer"))),
+        ("read_index_is", Response::ReadIndex(LogIndex(8))),
+        ("status_is", status()),
+        ("done", Response::Done),
+        ("no_such_group", Response::Refused(Refused::NoSuchGroup)),
+        ("other_value", Response::Refused(Refused::OtherValue { value: "other".into() })),
+        ("not_leader", Response::Refused(Refused::NotLeader { leader: Some(contact()) })),
+        ("no_leader", Response::Refused(Refused::NotLeader { leader: None })),
+        ("busy", Response::Refused(Refused::Busy)),
+        ("too_large", Response::Refused(Refused::TooLarge { limit: 1 << 20 })),
+        ("outcome_unknown", Response::Refused(Refused::OutcomeUnknown)),
+        ("no_such_session", Response::Refused(Refused::NoSuchSession)),
+        ("forgotten", Response::Refused(Refused::Forgotten)),
+        ("panicked", Response::Refused(Refused::Panicked { message: why() })),
+        ("undecodable", Response::Refused(Refused::Undecodable { message: why() })),
+        ("change_refused", Response::Refused(Refused::Change(ChangeRefused::NotCaughtUp(member(3))))),
+        ("stopped", Response::Refused(Refused::Stopped)),
+    ];
+    let number = |((name, response), number)| (name, Packet::Response { number, response });
+    responses.into_iter().zip(1..).map(number).collect()
+}
+
+pub(super) fn packets() -> Vec<(&'static str, Packet)> {
+    let chunk = Packet::Chunk(chunk(Bytes::from_static(b"a piece")));
+    [consensus(), vec![("chunk", chunk)], requests(), responses()].concat()
+}
+
+pub(super) fn hello() -> Hello {
+    Hello {
+        newest: 1,
+        oldest: 1,
+        cluster: Some(ClusterId(5)),
+        node: NodeId(6),
+        expected: Some(NodeId(7)),
+        role: Role::Node,
+        purpose: Purpose::Bulk,
+        address: "a:1".into(),
+    }
+}
