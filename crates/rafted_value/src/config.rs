@@ -128,6 +128,9 @@ impl Config {
             (self.max_retained_command_results > 0, "max_retained_command_results", "be larger than zero"),
             (self.max_sessions > 0, "max_sessions", "be larger than zero"),
             (self.max_command_bytes > 0, "max_command_bytes", "be larger than zero"),
+            // An entry, and so a frame, holds at least one command.
+            (self.max_command_bytes <= 32 << 20, "max_command_bytes", "be at most 32 MiB"),
+            (self.max_append_bytes <= 32 << 20, "max_append_bytes", "be at most 32 MiB"),
             (
                 self.max_command_bytes <= self.max_uncommitted_bytes,
                 "max_command_bytes",

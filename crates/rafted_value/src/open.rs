@@ -105,6 +105,9 @@ impl<V: Value> GroupBuilder<V> {
     /// See [`OpenError`]. After an error this node has no member of the group; if it may have been taken in all the
     /// same, the group drops it again.
     pub async fn open(self) -> Result<Group<V>, OpenError> {
+        if !(1..=255).contains(&self.name.len()) {
+            return Err(OpenError::InvalidName { group: self.name.chars().take(64).collect() });
+        }
         let node = self.node.clone();
         let mut hosted = node.inner.hosted.lock().await;
         if let Some(open) = hosted.get(&self.name)

@@ -22,6 +22,12 @@ pub enum OpenError {
         /// The group.
         group: String,
     },
+    /// A group's name is neither empty nor longer than 255 bytes.
+    #[error("{group:?} is no name for a group: it must have 1 to 255 bytes")]
+    InvalidName {
+        /// The name, or its beginning.
+        group: String,
+    },
     /// The group's value is of another type.
     #[error("the value of group {group:?} is of type {found:?}, not {expected:?}")]
     OtherValue {

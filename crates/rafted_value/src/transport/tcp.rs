@@ -22,8 +22,8 @@ use tokio::time::sleep;
 
 /// The longest frame between members, unless told otherwise.
 const FRAME_LIMIT: u32 = 64 << 20;
-/// The longest frame from a client: it has yet to be let in.
-const CLIENT_FRAME_LIMIT: u32 = 8 << 20;
+/// The longest frame from a client: the longest command that a config may allow, and what is around it.
+const CLIENT_FRAME_LIMIT: u32 = 33 << 20;
 /// How many connections may exist, and how many of them may not have said hello yet.
 const MAX_CONNECTIONS: usize = 16_384;
 const MAX_STRANGERS: usize = 256;
