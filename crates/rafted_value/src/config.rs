@@ -30,8 +30,8 @@ pub struct Config {
     /// How many bytes of applied entries are kept at most for followers that make progress; one that is further
     /// behind gets the whole value. Default 64 MiB: seconds of heavy load, and a bearable price per group.
     pub max_retained_bytes: u64,
-    /// How many results of commands a client session remembers for retries, and so how many commands one session
-    /// may have under way. Default 100, as in RaftedValue.
+    /// How many results of commands whose ids their callers chose are remembered for retries. Default 100, as in
+    /// RaftedValue. Not in use yet: such commands are to come. Those of sessions are remembered until acknowledged.
     pub max_retained_command_results: u32,
     /// How many client sessions a group remembers; the least recently used one goes first. Default 10,000: more
     /// than handles are usually open at once, and about 2 MB when their clients have acknowledged everything.
@@ -57,7 +57,8 @@ pub struct Config {
     /// What becomes of the value when a command panics. Default [`OnPanic::Keep`]: costs nothing, and the group
     /// goes on.
     pub on_panic: OnPanic,
-    /// The name under which the nodes registered the hook that a leader runs. Default: none.
+    /// The name under which the nodes registered the hook that a leader runs. Default: none, and nothing else is
+    /// accepted yet: hooks are to come.
     pub leader_hook: Option<String>,
 }
 

@@ -6,9 +6,10 @@ use crate::calls::{Calls, Patience};
 use crate::config::Config;
 use crate::contact::{Contact, MemberOf};
 use crate::error::{ChangeError, CommandError, QueryError, StatusError};
+use crate::hosted::Hosted;
 use crate::mailbox::Event;
 use crate::member::Ended;
-use crate::node::{Hosted, Node, hand_over};
+use crate::node::{Node, hand_over};
 use crate::packet::{Change, Refused, Response, StatusReport};
 use crate::state_machine::StateMachine;
 use crate::timers;
@@ -202,7 +203,7 @@ impl<V: Value> Group<V> {
         let (done, stopped) = oneshot::channel();
         let MemberOf { group, member } = self.inner.hosted.member;
         self.inner.node.inner.host.mailbox.post(Event::Close { group, done });
-        self.inner.node.forget(&self.inner.name, member).await;
+        self.inner.node.inner.hosted.remove(&self.inner.name, member);
         // An error says that the node has stopped, and the member with it.
         let _ = stopped.await;
     }

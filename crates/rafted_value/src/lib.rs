@@ -18,6 +18,7 @@ mod context;
 mod error;
 mod group;
 mod host;
+mod hosted;
 mod lease;
 mod mailbox;
 mod member;

@@ -30,6 +30,9 @@ use tokio::sync::watch;
 /// After how many bytes of commands an entry is full.
 const ENTRY_BYTES: usize = 1 << 20;
 
+/// How many reads may wait for a round.
+const READS: usize = 1 << 16;
+
 /// How many members outside the membership can be answered at most: a leader that this one does not know yet.
 const STRANGERS: usize = 16;
 
@@ -165,7 +168,11 @@ impl Member {
     }
 
     pub(crate) fn on_message(&mut self, origin: &Origin, message: Message) {
-        if !self.raft.log().membership().contains(message.from) && self.strangers.len() < STRANGERS {
+        if !self.raft.log().membership().contains(message.from) {
+            if self.strangers.len() >= STRANGERS {
+                // The present leader will be heard again.
+                self.strangers.clear();
+            }
             self.strangers.insert(message.from, origin.clone());
         }
         self.step(Input::Message(message));
@@ -193,6 +200,10 @@ impl Member {
     }
 
     fn read(&mut self, read: Read) {
+        if self.reads.len() >= READS {
+            let (Read::Index(caller) | Read::Query(_, caller)) = read;
+            return caller.refuse(Refused::Busy);
+        }
         let id = ReadId(self.next_request());
         self.reads.insert(id, read);
         self.step(Input::Read(id));
@@ -202,7 +213,11 @@ impl Member {
     pub(crate) fn on_join(&mut self, join: Join, cluster: crate::contact::ClusterId, caller: Caller) {
         let joined = Response::Joined { group: self.group, cluster };
         if self.raft.role() == RoleKind::Leader && self.raft.log().membership().contains(join.member) {
-            return self.waiting.for_commit(self.raft.log().membership_index(), caller, joined);
+            let index = self.raft.log().membership_index();
+            return match index <= self.raft.commit() {
+                true => caller.answer(joined),
+                false => self.waiting.for_commit(index, caller, joined),
+            };
         }
         let promotion = match (join.learner, join.replaces) {
             (true, _) => Promotion::Never,
@@ -244,9 +259,12 @@ impl Member {
         }
     }
 
-    pub(crate) fn on_snapshot_decoded(&mut self, message: Message, state: Box<dyn Any + Send>) {
+    /// The core's word on a value that arrived is taken at once, so that no other value takes its place meanwhile.
+    pub(crate) fn on_snapshot_decoded(&mut self, message: Message, state: Box<dyn Any + Send>, host: &Arc<Host>) {
         self.arrived = Some(state);
         self.step(Input::Message(message));
+        self.settle(host);
+        self.arrived = None;
     }
 
     pub(crate) fn on_snapshot_sent(&mut self, to: MemberId, last_included: Option<LogIndex>) {
@@ -361,7 +379,6 @@ impl Member {
             }
             Notice::BecameLeader { .. } => self.stamped = None,
             Notice::MembershipInForce { .. } | Notice::SnapshotInstalled { .. } => self.contacts.clear(),
-            Notice::SnapshotIgnored { .. } => self.arrived = None,
             Notice::Removed => self.removed = true,
             Notice::Violation { from, what } => {
                 tracing::warn!(group = %self.name, %from, ?what, "a member's message was dropped");
@@ -514,7 +531,10 @@ fn max_command_bytes(config: &core::Config) -> u64 {
 fn settings(config: &core::Config) -> Result<Config, String> {
     let settings = Config::from_core(config).map_err(|error| error.to_string())?;
     settings.validate().map_err(|error| error.to_string())?;
-    Ok(settings)
+    match &settings.leader_hook {
+        Some(hook) => Err(format!("no member has a hook {hook:?}")),
+        None => Ok(settings),
+    }
 }
 
 fn change_refused(refusal: Refusal) -> ChangeRefused {

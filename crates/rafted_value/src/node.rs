@@ -4,9 +4,8 @@ use crate::contact::{ClusterId, NodeId};
 use crate::error::StartError;
 use crate::group::Group;
 use crate::host::Host;
-use crate::lease::PublishedLease;
+use crate::hosted::{Hosted, HostedGroups};
 use crate::mailbox::{Event, Mailbox};
-use crate::member::View;
 use crate::open::GroupBuilder;
 use crate::packet::{Change, Response};
 use crate::requests::Requests;
@@ -16,9 +15,7 @@ use crate::transport::loopback::Loopback;
 use crate::transport::{Local, Transport};
 use crate::value::Value;
 use crate::waiting::Caller;
-use rafted_value_core::{MemberId, RoleKind};
-use std::any::Any;
-use std::collections::HashMap;
+use rafted_value_core::RoleKind;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -46,20 +43,8 @@ pub struct Node {
 
 pub(crate) struct Inner {
     pub(crate) host: Arc<Host>,
-    /// Groups that have a member here. Held while one is being opened, so that two cannot take the same name.
-    pub(crate) hosted: tokio::sync::Mutex<HashMap<String, Hosted>>,
+    pub(crate) hosted: HostedGroups,
     ended: watch::Receiver<()>,
-}
-
-/// What it takes to make another handle to a group.
-#[derive(Clone)]
-pub(crate) struct Hosted {
-    pub(crate) member: crate::contact::MemberOf,
-    pub(crate) value: &'static str,
-    /// An `Arc<Applier<V>>`.
-    pub(crate) applier: Arc<dyn Any + Send + Sync>,
-    pub(crate) lease: Arc<PublishedLease>,
-    pub(crate) view: watch::Receiver<View>,
 }
 
 /// Says how a node shall be; see [`Node::builder`].
@@ -92,7 +77,7 @@ impl NodeBuilder {
             })
             .map_err(StartError::Thread)?;
         let host = host.await.map_err(|_| StartError::Thread(io::Error::other("the node's thread ended")))??;
-        let hosted = tokio::sync::Mutex::default();
+        let hosted = HostedGroups::default();
         Ok(Node { inner: Arc::new(Inner { host, hosted, ended }) })
     }
 }
@@ -156,17 +141,14 @@ impl Node {
     }
 
     /// The names of the groups that have a member here, in order.
-    pub async fn groups(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.inner.hosted.lock().await.keys().cloned().collect();
-        names.sort();
-        names
+    pub fn groups(&self) -> Vec<String> {
+        self.inner.hosted.all().into_iter().map(|(name, _)| name).collect()
     }
 
     /// Hands over whatever the node leads, stops it, and waits until it has stopped. Everybody who still waits for one
     /// of its groups is told. Not cancellation safe: a node that was about to stop may go on.
     pub async fn stop(&self) {
-        let led: Vec<Hosted> = self.inner.hosted.lock().await.values().cloned().collect();
-        for hosted in led {
+        for (_, hosted) in self.inner.hosted.all() {
             hand_over(&self.inner.host, &hosted).await;
         }
         self.crash().await;
@@ -184,14 +166,6 @@ impl Node {
     pub(crate) fn handle<V: Value>(&self, name: &str, hosted: &Hosted) -> Option<Group<V>> {
         let applier = hosted.applier.clone().downcast().ok()?;
         Some(Group::new(self.clone(), name, hosted, applier))
-    }
-
-    /// Whether `member` is one of this node's.
-    pub(crate) async fn forget(&self, name: &str, member: MemberId) {
-        let mut hosted = self.inner.hosted.lock().await;
-        if hosted.get(name).is_some_and(|hosted| hosted.member.member == member) {
-            hosted.remove(name);
-        }
     }
 }
 

@@ -5,10 +5,11 @@ use crate::config::Config;
 use crate::contact::{ClusterId, Contact, GroupId, MemberOf};
 use crate::error::OpenError;
 use crate::group::{Group, TIMEOUT};
+use crate::hosted::Hosted;
 use crate::lease::PublishedLease;
-use crate::mailbox::Event;
+use crate::mailbox::{Event, Mailbox};
 use crate::member::{Member, View};
-use crate::node::{Hosted, Node};
+use crate::node::Node;
 use crate::packet::{ChangeRefused, Join, MemberReport, Refused, Request, Response, StatusReport};
 use crate::state_machine::StateMachine;
 use crate::timers;
@@ -108,30 +109,31 @@ impl<V: Value> GroupBuilder<V> {
         if !(1..=255).contains(&self.name.len()) {
             return Err(OpenError::InvalidName { group: self.name.chars().take(64).collect() });
         }
-        let node = self.node.clone();
-        let mut hosted = node.inner.hosted.lock().await;
-        if let Some(open) = hosted.get(&self.name)
-            && open.view.borrow().ended.is_none()
-        {
-            return node.handle(&self.name, open).ok_or_else(|| self.other_value(open.value));
+        let (node, name) = (self.node.clone(), self.name.clone());
+        let turn = node.inner.hosted.turn(&name);
+        let _turn = turn.lock().await;
+        if let Some(open) = node.inner.hosted.get(&name) {
+            return node.handle(&name, &open).ok_or_else(|| self.other_value(open.value));
         }
         let deadline = timers::now().after(self.timeout);
-        let name = self.name.clone();
-        let opened = match (self.bootstrap, self.addresses.is_empty()) {
+        let begun = match (self.bootstrap, self.addresses.is_empty()) {
             (true, _) => self.found(deadline).await?,
             (false, false) => self.join_group(deadline).await?,
             (false, true) => return Err(OpenError::NothingToOpen { group: name }),
         };
-        hosted.insert(name.clone(), opened.clone());
-        drop(hosted);
+        let opened = begun.keep();
+        node.inner.hosted.insert(&name, opened.clone());
         node.handle(&name, &opened).ok_or(OpenError::NothingToOpen { group: name })
     }
 
     // ---- founding ----
 
-    async fn found(mut self, deadline: Time) -> Result<Hosted, OpenError> {
+    async fn found(mut self, deadline: Time) -> Result<Begun, OpenError> {
         let group = self.name.clone();
         self.config.validate().map_err(|invalid| OpenError::InvalidConfig { group, invalid })?;
+        if let Some(hook) = self.config.leader_hook.clone() {
+            return Err(OpenError::NoSuchHook { group: self.name.clone(), hook });
+        }
         let core = self.config.to_core();
         for address in &self.addresses {
             if let Some(Response::Status(_)) = self.ask_for_status(address, deadline).await {
@@ -144,33 +146,24 @@ impl<V: Value> GroupBuilder<V> {
         let restored = Restored::bootstrap(member.member, host.contact().to_bytes(), core);
         let value = self.value.take().unwrap_or_else(V::new);
         let state = self.first_state(value, &restored)?;
-        let hosted = self.begin(member, restored, state);
-        self.wait_until(&hosted, deadline, |view| view.role == RoleKind::Leader && view.settled).await?;
-        Ok(hosted)
+        let begun = self.begin(member, restored, state);
+        self.wait_until(&begun, deadline, |view| view.role == RoleKind::Leader && view.settled).await?;
+        Ok(begun)
     }
 
     // ---- joining ----
 
-    async fn join_group(self, deadline: Time) -> Result<Hosted, OpenError> {
+    async fn join_group(self, deadline: Time) -> Result<Begun, OpenError> {
         let report = self.find_group(deadline).await?;
         let member = MemberOf { group: report.group, member: MemberId(timers::identity()) };
         let restored = Restored::joining();
         let state = self.first_state(V::new(), &restored)?;
-        let hosted = self.begin(member, restored, state);
-        let joined = async {
-            self.ask_to_join(member, report, deadline).await?;
-            let learner = self.learner;
-            self.wait_until(&hosted, deadline, |view| view.settled && (view.voter || (learner && view.member))).await
-        };
-        match joined.await {
-            Ok(()) => Ok(hosted),
-            Err(error) => {
-                // Silent from here on: the group drops a learner that says nothing.
-                let (done, _) = tokio::sync::oneshot::channel();
-                self.node.inner.host.mailbox.post(Event::Close { group: member.group, done });
-                Err(error)
-            }
-        }
+        let begun = self.begin(member, restored, state);
+        self.ask_to_join(member, report, deadline).await?;
+        let learner = self.learner;
+        let in_place = |view: &View| view.settled && (view.voter || (learner && view.member));
+        self.wait_until(&begun, deadline, in_place).await?;
+        Ok(begun)
     }
 
     /// Asks every address, over and over, until one knows the group.
@@ -220,8 +213,9 @@ impl<V: Value> GroupBuilder<V> {
             });
             match self.ask(&target, request, deadline).await {
                 Some(Response::Joined { cluster, .. }) => {
-                    host.cluster.get_or_init(|| cluster);
-                    return Ok(());
+                    let ours = *host.cluster.get_or_init(|| cluster);
+                    let (group, address) = (self.name.clone(), target.address.clone());
+                    return if ours == cluster { Ok(()) } else { Err(OpenError::OtherCluster { group, address }) };
                 }
                 Some(Response::Refused(Refused::NotLeader { leader: Some(leader) })) if leader != target => {
                     targets.retain(|known| *known != leader);
@@ -251,7 +245,7 @@ impl<V: Value> GroupBuilder<V> {
 
     // ---- both ----
 
-    fn begin(&self, member: MemberOf, restored: Restored, state: StateMachine<V>) -> Hosted {
+    fn begin(&self, member: MemberOf, restored: Restored, state: StateMachine<V>) -> Begun {
         let host = &self.node.inner.host;
         let raft = Raft::new(member.member, timers::now(), restored);
         let applier = Applier::new(state, (member.group, member.member), host.mailbox.clone(), host.runtime.clone());
@@ -259,16 +253,17 @@ impl<V: Value> GroupBuilder<V> {
         let lease = Arc::new(PublishedLease::default());
         let (it, view) = Member::new(raft, what, applier.clone(), lease.clone());
         host.mailbox.post(Event::Open(Box::new(it)));
-        Hosted { member, value: V::NAME, applier, lease, view }
+        let hosted = Hosted { member, value: V::NAME, applier, lease, view };
+        Begun { hosted, mailbox: Some(host.mailbox.clone()) }
     }
 
     async fn wait_until(
         &self,
-        hosted: &Hosted,
+        begun: &Begun,
         deadline: Time,
         reached: impl Fn(&View) -> bool,
     ) -> Result<(), OpenError> {
-        let mut view: watch::Receiver<View> = hosted.view.clone();
+        let mut view: watch::Receiver<View> = begun.hosted.view.clone();
         let wait = view.wait_for(|view| view.ended.is_some() || reached(view));
         let left = deadline.since(timers::now());
         match timers::within(&self.node.inner.host.deadlines, left, wait).await {
@@ -300,6 +295,29 @@ impl<V: Value> GroupBuilder<V> {
 
     async fn sleep(&self, about: Duration) {
         timers::sleep(&self.node.inner.host.deadlines, timers::jittered(about)).await;
+    }
+}
+
+/// A member that has begun and is not in place yet. Dropped so, it ends: for the group it is a learner that says
+/// nothing, and is dropped.
+struct Begun {
+    hosted: Hosted,
+    mailbox: Option<Arc<Mailbox>>,
+}
+
+impl Begun {
+    fn keep(mut self) -> Hosted {
+        self.mailbox = None;
+        self.hosted.clone()
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(mailbox) = &self.mailbox {
+            let (done, _) = tokio::sync::oneshot::channel();
+            mailbox.post(Event::Close { group: self.hosted.member.group, done });
+        }
     }
 }
 

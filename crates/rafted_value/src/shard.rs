@@ -103,7 +103,8 @@ impl Shard {
                 self.with(group, member, |it| it.on_snapshot_sent(to, last_included));
             }
             Event::SnapshotDecoded { group, message, state } => {
-                self.with(group, message.to, |it| it.on_snapshot_decoded(message, state));
+                let host = self.host.clone();
+                self.with(group, message.to, |it| it.on_snapshot_decoded(message, state, &host));
             }
             Event::Lost(contact) => self.host.requests.lost(&contact),
             Event::Stop => self.stopping = true,

@@ -80,14 +80,6 @@ pub enum OpenError {
         /// What is wrong with it.
         why: String,
     },
-    /// Storage failed.
-    #[error("storage of group {group:?} failed: {source}")]
-    Storage {
-        /// The group.
-        group: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
     /// The node stops.
     #[error("the node stopped before group {group:?} was open")]
     Stopped {
