@@ -6,7 +6,7 @@ use crate::mailbox::{Event, Mailbox};
 use crate::packet::{Refused, Response};
 use crate::state_machine::{Applied, StateMachine};
 use crate::timers;
-use crate::value::Value;
+use crate::value::{self, Value};
 use crate::waiting::Caller;
 use bytes::Bytes;
 use rafted_value_core::{Entry, LogIndex, MemberId, SnapshotMeta};
@@ -14,18 +14,24 @@ use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::{Notify, oneshot};
 
-/// For how long commands are applied before readers get a turn.
+/// For how long commands are applied before readers get a turn, and how long they are then waited for at most.
 const TURN: Duration = Duration::from_micros(50);
+const READERS_TURN: Duration = Duration::from_micros(100);
 
 /// The state machine of one member, the work that waits for it, and the readers that wait for the work.
 pub(crate) struct Applier<V> {
+    /// Never waited for by a future: one that is not polled could hold up everybody.
     state: RwLock<StateMachine<V>>,
+    /// Somebody may read again.
+    turn_ended: Notify,
+    /// How many futures want to.
+    readers: AtomicUsize,
     line: Mutex<Line>,
     /// The last entry that the value contains, for whoever does not want to wait for the line.
     applied: AtomicU64,
@@ -78,7 +84,8 @@ impl<V: Value> Applier<V> {
         let applied = state.applied().index;
         let line = Mutex::new(Line { applied, ..Line::default() });
         let (state, applied) = (RwLock::new(state), AtomicU64::new(applied.0));
-        Arc::new(Applier { state, line, applied, group, member, mailbox, runtime })
+        let (turn_ended, readers) = (Notify::new(), AtomicUsize::new(0));
+        Arc::new(Applier { state, turn_ended, readers, line, applied, group, member, mailbox, runtime })
     }
 
     /// Reads the value once it contains `index`, on the caller's own thread. Cancellation safe.
@@ -88,13 +95,32 @@ impl<V: Value> Applier<V> {
         read: impl FnOnce(&StateMachine<V>) -> R,
     ) -> Result<R, Refused> {
         self.contains(index).await?;
-        Ok(read(&*self.state.read().await))
+        let _waiting = Waiting::new(&self.readers);
+        loop {
+            let turn = self.turn_ended.notified();
+            tokio::pin!(turn);
+            // Before looking, so that the end of a turn is not missed.
+            turn.as_mut().enable();
+            if let Some(state) = self.try_read() {
+                return Ok(read(&state));
+            }
+            turn.await;
+        }
+    }
+
+    fn try_read(&self) -> Option<RwLockReadGuard<'_, StateMachine<V>>> {
+        match self.state.try_read() {
+            Ok(state) => Some(state),
+            // A closure of a reader's panicked, which only reads.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// The state, if it contains `index` and nobody is writing.
     pub(crate) fn read_now(&self, index: LogIndex) -> Option<impl Deref<Target = StateMachine<V>>> {
         let contains = self.applied.load(Ordering::Acquire) >= index.0;
-        if contains { self.state.try_read().ok() } else { None }
+        if contains { self.try_read() } else { None }
     }
 
     async fn contains(&self, index: LogIndex) -> Result<(), Refused> {
@@ -134,9 +160,10 @@ impl<V: Value> Applier<V> {
 
     fn turn(&self, work: &mut VecDeque<Work>) {
         let mut answers = Vec::new();
+        let mut replaced = Vec::new();
         let mut halted = false;
         let applied = {
-            let mut state = self.state.blocking_write();
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             let ends = timers::now().after(TURN);
             while let Some(next) = work.pop_front() {
                 match next {
@@ -150,7 +177,7 @@ impl<V: Value> Applier<V> {
                     }
                     Work::Install(arrived) => {
                         if let Ok(arrived) = arrived.downcast::<StateMachine<V>>() {
-                            *state = *arrived;
+                            replaced.push(mem::replace(&mut *state, *arrived));
                         }
                     }
                 }
@@ -160,14 +187,26 @@ impl<V: Value> Applier<V> {
             }
             state.applied().index
         };
+        self.turn_ended.notify_waiters();
+        // Letting go of a value is user code.
+        replaced.into_iter().for_each(value::discard);
         for (caller, response) in answers {
             caller.answer(response);
         }
         self.advanced(applied);
+        self.let_readers_in();
         if halted {
             work.clear();
             self.stop();
             self.mailbox.post(Event::Failed { group: self.group, member: self.member });
+        }
+    }
+
+    /// Readers are futures, which take a moment to come.
+    fn let_readers_in(&self) {
+        let until = timers::now().after(READERS_TURN);
+        while self.readers.load(Ordering::Relaxed) > 0 && timers::now() < until {
+            std::thread::yield_now();
         }
     }
 
@@ -190,11 +229,21 @@ impl<V: Value> Applier<V> {
 impl<V: Value> Machine for Applier<V> {
     fn submit(self: Arc<Self>, work: Work) {
         let mut line = self.line();
+        if line.stopped {
+            // Dropping tells the callers.
+            drop(line);
+            return drop(work);
+        }
         line.work.push_back(work);
         if !mem::replace(&mut line.running, true) {
             drop(line);
             let applier = self.clone();
-            self.runtime.spawn_blocking(move || applier.run());
+            self.runtime.spawn_blocking(move || {
+                if value::guarded(|| applier.run()).is_err() {
+                    applier.stop();
+                    applier.mailbox.post(Event::Failed { group: applier.group, member: applier.member });
+                }
+            });
         }
     }
 
@@ -205,7 +254,7 @@ impl<V: Value> Machine for Applier<V> {
                 return caller.refuse(why);
             }
             tokio::task::spawn_blocking(move || {
-                let answer = applier.state.blocking_read().query(&query);
+                let answer = applier.state.read().unwrap_or_else(PoisonError::into_inner).query(&query);
                 caller.answer(answer.map_or_else(Response::Refused, Response::Answered));
             });
         });
@@ -213,7 +262,8 @@ impl<V: Value> Machine for Applier<V> {
 
     fn snapshot(&self) -> Result<(SnapshotMeta, Bytes), String> {
         // Cloned under the lock, encoded outside it.
-        let frozen = self.state.blocking_read().freeze().map_err(|error| error.to_string())?;
+        let frozen =
+            self.state.read().unwrap_or_else(PoisonError::into_inner).freeze().map_err(|error| error.to_string())?;
         let bytes = frozen.encode().map_err(|error| error.to_string())?;
         Ok((frozen.meta().clone(), bytes))
     }
@@ -234,7 +284,25 @@ impl<V: Value> Machine for Applier<V> {
         let work = mem::take(&mut line.work);
         let readers = mem::take(&mut line.readers);
         drop(line);
-        drop((work, readers));
+        drop(readers);
+        // Values among the work are the user's to drop.
+        self.runtime.spawn_blocking(move || value::discard(work));
+    }
+}
+
+/// Counts a reader for as long as it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Waiting<'_> {
+    fn new(readers: &AtomicUsize) -> Waiting<'_> {
+        readers.fetch_add(1, Ordering::Relaxed);
+        Waiting(readers)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

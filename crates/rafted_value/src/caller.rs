@@ -110,7 +110,8 @@ impl Caller {
                 (_, Refused::NotLeader { leader: Some(leader) }) => {
                     let is_news = !matches!(&target, Target::There(asked) if *asked == leader);
                     self.prefer(leader);
-                    if is_news {
+                    // A member here hears of leaders by itself: it is waited for.
+                    if is_news && self.here.is_none() {
                         // At once, but two members that point at each other are not asked at full speed.
                         self.sleep(timers::jittered(Duration::from_millis(1))).await;
                         continue;
@@ -189,7 +190,9 @@ impl Caller {
     fn defer(&self, asked: &Contact) {
         let mut known = self.known();
         if known.front() == Some(asked) {
-            known.rotate_left(1);
+            known.pop_front();
+            // Another start of a node may be there by now.
+            known.push_back(Contact::anyone_at(&asked.address));
         }
     }
 
@@ -201,9 +204,15 @@ impl Caller {
             Some(here) => {
                 let mut view = here.view.clone();
                 view.mark_unchanged();
+                let changed = async {
+                    if view.changed().await.is_err() {
+                        // There is no member any more to say anything.
+                        std::future::pending::<()>().await;
+                    }
+                };
                 tokio::select! {
                     () = sleep => {}
-                    _ = view.changed() => {}
+                    () = changed => {}
                 }
             }
             None => sleep.await,

@@ -4,7 +4,7 @@ use crate::applier::Applier;
 use crate::caller::{Ask, Caller, Here};
 use crate::calls::{Calls, Patience};
 use crate::config::Config;
-use crate::contact::{Contact, MemberOf};
+use crate::contact::Contact;
 use crate::error::{ChangeError, CommandError, QueryError, StatusError};
 use crate::hosted::Hosted;
 use crate::mailbox::Event;
@@ -201,9 +201,9 @@ impl<V: Value> Group<V> {
     pub async fn stop(&self) {
         hand_over(&self.inner.node.inner.host, &self.inner.hosted).await;
         let (done, stopped) = oneshot::channel();
-        let MemberOf { group, member } = self.inner.hosted.member;
-        self.inner.node.inner.host.mailbox.post(Event::Close { group, done });
-        self.inner.node.inner.hosted.remove(&self.inner.name, member);
+        let member = self.inner.hosted.member;
+        self.inner.node.inner.host.mailbox.post(Event::Close { member, done });
+        self.inner.node.inner.hosted.remove(&self.inner.name, member.member);
         // An error says that the node has stopped, and the member with it.
         let _ = stopped.await;
     }

@@ -4,6 +4,7 @@ use crate::contact::{ClusterId, Contact, NodeId};
 use crate::mailbox::Mailbox;
 use crate::requests::Requests;
 use crate::transport::Network;
+use crate::value;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 
@@ -21,6 +22,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// Lets go of something of the user's, apart from the loop: whatever that does, and however long it takes.
+    pub(crate) fn discard(&self, thing: impl Send + 'static) {
+        self.runtime.spawn_blocking(move || value::discard(thing));
+    }
+
     /// Where others reach this node.
     pub(crate) fn contact(&self) -> Contact {
         Contact { address: self.network.address(), node: Some(self.node) }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What the member's loop publishes and callers' threads read.
 ///
 /// A caller may read the value at an instant before `until` if it contains the entry `floor`: whatever an earlier
-/// leader committed stands at or before that entry, and whatever this leader answered was applied to this very value
-/// before it was answered.
+/// leader committed stands at or before that entry, whatever this leader answered was applied to this very value
+/// before it was answered, and what it allowed others to read raises the floor.
 #[derive(Default)]
 pub(crate) struct PublishedLease {
     /// Nanoseconds; 0 when there is no lease.
@@ -27,11 +27,21 @@ impl PublishedLease {
     pub(crate) fn floor_at(&self, now: Time) -> Option<LogIndex> {
         // Acquire: whoever sees this deadline sees the floor that was stored before it, or a later, higher one.
         let until = self.until.load(Ordering::Acquire);
-        (now.0 < until).then(|| LogIndex(self.floor.load(Ordering::Relaxed)))
+        (now.0 < until).then(|| LogIndex(self.floor.load(Ordering::Acquire)))
     }
 }
 
 impl LeasePublisher {
+    /// Somebody elsewhere may read up to `index` before the value here contains it.
+    pub(crate) fn raise(&mut self, to: &PublishedLease, index: LogIndex) {
+        if let Some((_, floor)) = &mut self.floor
+            && index > *floor
+        {
+            *floor = index;
+            to.floor.store(index.0, Ordering::Release);
+        }
+    }
+
     /// Called with what the core says, before any message of the same `Ready` leaves.
     pub(crate) fn publish(&mut self, to: &PublishedLease, term: Term, lease: Option<Lease>) {
         let until = match lease {
@@ -67,6 +77,17 @@ mod tests {
         publisher.publish(&published, Term(3), lease(100, 7));
         assert_eq!(published.floor_at(Time(99)), Some(LogIndex(7)));
         assert_eq!(published.floor_at(Time(100)), None);
+    }
+
+    #[test]
+    fn what_others_may_read_is_read_here_too() {
+        let (mut publisher, published) = (LeasePublisher::default(), PublishedLease::default());
+        publisher.raise(&published, LogIndex(9));
+        publisher.publish(&published, Term(3), lease(100, 9));
+        publisher.raise(&published, LogIndex(12));
+        assert_eq!(published.floor_at(Time(50)), Some(LogIndex(12)));
+        publisher.raise(&published, LogIndex(11));
+        assert_eq!(published.floor_at(Time(50)), Some(LogIndex(12)), "never lowered");
     }
 
     #[test]

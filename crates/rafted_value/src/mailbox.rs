@@ -1,6 +1,6 @@
 //! What waits for the shard's loop. Anybody may post; only the loop takes.
 
-use crate::contact::{Contact, GroupId};
+use crate::contact::{Contact, GroupId, MemberOf};
 use crate::member::Member;
 use crate::packet::{Change, Envelope, Packet, Refused};
 use crate::transport::{Inbox, Origin};
@@ -25,7 +25,7 @@ pub(crate) enum Event {
     /// A member begins.
     Open(Box<Member>),
     /// A member ends.
-    Close { group: GroupId, done: oneshot::Sender<()> },
+    Close { member: MemberOf, done: oneshot::Sender<()> },
     /// A value contains more.
     Applied { group: GroupId, member: MemberId, index: LogIndex },
     /// A value cannot go on.

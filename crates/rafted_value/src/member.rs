@@ -168,8 +168,12 @@ impl Member {
     }
 
     pub(crate) fn on_message(&mut self, origin: &Origin, message: Message) {
+        let speaks_for_another = |contact: &Contact| contact.node.is_some_and(|node| node != origin.node);
+        if self.contact_of(message.from).is_some_and(speaks_for_another) {
+            return tracing::warn!(group = %self.name, from = %message.from, "another node speaks for a member");
+        }
         if !self.raft.log().membership().contains(message.from) {
-            if self.strangers.len() >= STRANGERS {
+            if self.strangers.len() >= STRANGERS && !self.strangers.contains_key(&message.from) {
                 // The present leader will be heard again.
                 self.strangers.clear();
             }
@@ -264,7 +268,9 @@ impl Member {
         self.arrived = Some(state);
         self.step(Input::Message(message));
         self.settle(host);
-        self.arrived = None;
+        if let Some(useless) = self.arrived.take() {
+            host.discard(useless);
+        }
     }
 
     pub(crate) fn on_snapshot_sent(&mut self, to: MemberId, last_included: Option<LogIndex>) {
@@ -355,6 +361,10 @@ impl Member {
         for read in ready.reads.drain(..) {
             self.on_read_answer(read);
         }
+        if self.raft.role() != RoleKind::Leader {
+            // Answers of a leadership that ended within the same step: what becomes of them is for others to decide.
+            self.waiting.abandon();
+        }
         if let Some(timer) = ready.timer.take() {
             self.alarm = Some(timers::draw(timer));
         }
@@ -379,6 +389,7 @@ impl Member {
             }
             Notice::BecameLeader { .. } => self.stamped = None,
             Notice::MembershipInForce { .. } | Notice::SnapshotInstalled { .. } => self.contacts.clear(),
+            Notice::FollowsLeader { .. } => self.arriving = None,
             Notice::Removed => self.removed = true,
             Notice::Violation { from, what } => {
                 tracing::warn!(group = %self.name, %from, ?what, "a member's message was dropped");
@@ -437,7 +448,11 @@ impl Member {
 
     fn on_read_answer(&mut self, ReadAnswer { id, result }: ReadAnswer) {
         match (self.reads.remove(&id), result) {
-            (Some(Read::Index(caller)), Ok(index)) => caller.answer(Response::ReadIndex(index)),
+            (Some(Read::Index(caller)), Ok(index)) => {
+                // Whoever reads elsewhere may see this much; whoever reads here under a lease then sees no less.
+                self.publisher.raise(&self.lease, index);
+                caller.answer(Response::ReadIndex(index));
+            }
             (Some(Read::Query(query, caller)), Ok(index)) => self.machine.clone().query(index, query, caller),
             (Some(Read::Index(caller) | Read::Query(_, caller)), Err(refusal)) => caller.refuse(self.refused(refusal)),
             (None, _) => {}

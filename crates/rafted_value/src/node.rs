@@ -67,23 +67,21 @@ impl NodeBuilder {
     /// If the transport cannot start, as when its port is in use, or the process can have no more threads.
     pub async fn start(self) -> Result<Node, StartError> {
         let transport = self.transport.unwrap_or_else(|| Box::new(Loopback::new().at("alone")));
-        let (started, host) = oneshot::channel();
+        let (started, node) = oneshot::channel();
         let (alive, ended) = watch::channel(());
         std::thread::Builder::new()
             .name("rafted-node".to_owned())
             .spawn(move || {
-                live(transport, started);
+                live(transport, ended, started);
                 drop(alive);
             })
             .map_err(StartError::Thread)?;
-        let host = host.await.map_err(|_| StartError::Thread(io::Error::other("the node's thread ended")))??;
-        let hosted = HostedGroups::default();
-        Ok(Node { inner: Arc::new(Inner { host, hosted, ended }) })
+        node.await.map_err(|_| StartError::Thread(io::Error::other("the node's thread ended")))?
     }
 }
 
 /// The life of a node's thread.
-fn live(transport: Box<dyn Transport>, started: oneshot::Sender<Result<Arc<Host>, StartError>>) {
+fn live(transport: Box<dyn Transport>, ended: watch::Receiver<()>, started: oneshot::Sender<Result<Node, StartError>>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
@@ -91,10 +89,10 @@ fn live(transport: Box<dyn Transport>, started: oneshot::Sender<Result<Arc<Host>
     runtime.block_on(async {
         match surroundings(transport).await {
             Ok(host) => {
-                // If nobody waits any more, the host is dropped with its mailbox and the loop is not begun.
-                if started.send(Ok(host.clone())).is_ok() {
-                    Shard::new(host).run().await;
-                }
+                let inner = Inner { host: host.clone(), hosted: HostedGroups::default(), ended };
+                // If nobody waits for it any more, it is dropped, and with it the loop ends.
+                drop(started.send(Ok(Node { inner: Arc::new(inner) })));
+                Shard::new(host).run().await;
             }
             Err(error) => drop(started.send(Err(error))),
         }

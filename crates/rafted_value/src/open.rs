@@ -110,12 +110,15 @@ impl<V: Value> GroupBuilder<V> {
             return Err(OpenError::InvalidName { group: self.name.chars().take(64).collect() });
         }
         let (node, name) = (self.node.clone(), self.name.clone());
+        let deadline = timers::now().after(self.timeout);
         let turn = node.inner.hosted.turn(&name);
-        let _turn = turn.lock().await;
+        let left = deadline.since(timers::now());
+        let Some(_turn) = timers::within(&node.inner.host.deadlines, left, turn.lock()).await else {
+            return Err(self.no_answer(None));
+        };
         if let Some(open) = node.inner.hosted.get(&name) {
             return node.handle(&name, &open).ok_or_else(|| self.other_value(open.value));
         }
-        let deadline = timers::now().after(self.timeout);
         let begun = match (self.bootstrap, self.addresses.is_empty()) {
             (true, _) => self.found(deadline).await?,
             (false, false) => self.join_group(deadline).await?,
@@ -316,7 +319,7 @@ impl Drop for Begun {
     fn drop(&mut self) {
         if let Some(mailbox) = &self.mailbox {
             let (done, _) = tokio::sync::oneshot::channel();
-            mailbox.post(Event::Close { group: self.hosted.member.group, done });
+            mailbox.post(Event::Close { member: self.hosted.member, done });
         }
     }
 }

@@ -46,7 +46,9 @@ impl Requests {
 
     /// What was sent there may be lost: whoever waits is told that the outcome is unknown, instead of waiting.
     pub(crate) fn lost(&self, contact: &Contact) {
-        self.table().waiting.retain(|_, (to, _)| to != contact);
+        let lost: Vec<_> = self.table().waiting.extract_if(|_, (to, _)| to == contact).collect();
+        // Not while the table is locked: whoever waits is woken.
+        drop(lost);
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

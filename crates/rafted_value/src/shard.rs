@@ -1,6 +1,6 @@
 //! The only loop: takes what was posted, steps the members concerned, performs what they want. Nothing in it waits.
 
-use crate::contact::{ClusterId, GroupId};
+use crate::contact::{ClusterId, GroupId, MemberOf};
 use crate::host::Host;
 use crate::mailbox::Event;
 use crate::member::{Ended, Member};
@@ -8,7 +8,7 @@ use crate::packet::{Packet, Refused, Request, Response};
 use crate::timers::{self, Alarms};
 use crate::transport::Origin;
 use crate::waiting::Caller;
-use rafted_value_core::MemberId;
+use rafted_value_core::{Body, MemberId, Message};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -50,13 +50,6 @@ impl Shard {
             mailbox.take(&mut events);
             self.turn(&mut events);
         }
-        for member in self.members.values_mut() {
-            member.end(Ended::Stopped);
-        }
-        // Members go first, so that their callers find them ended.
-        self.members.clear();
-        mailbox.close();
-        self.host.network.stop();
     }
 
     fn turn(&mut self, events: &mut Vec<Event>) {
@@ -92,8 +85,10 @@ impl Shard {
                 None => caller.refuse(Refused::NoSuchGroup),
             },
             Event::Open(member) => self.open(*member),
-            Event::Close { group, done } => {
-                self.close(group, Ended::Stopped);
+            Event::Close { member: MemberOf { group, member }, done } => {
+                if self.members.get(&group).is_some_and(|it| it.id() == member) {
+                    self.close(group, Ended::Stopped);
+                }
                 // Whoever asked may be gone.
                 let _ = done.send(());
             }
@@ -104,7 +99,10 @@ impl Shard {
             }
             Event::SnapshotDecoded { group, message, state } => {
                 let host = self.host.clone();
-                self.with(group, message.to, |it| it.on_snapshot_decoded(message, state, &host));
+                match self.members.get(&group).is_some_and(|it| it.id() == message.to) {
+                    true => self.with(group, message.to, |it| it.on_snapshot_decoded(message, state, &host)),
+                    false => host.discard(state),
+                }
             }
             Event::Lost(contact) => self.host.requests.lost(&contact),
             Event::Stop => self.stopping = true,
@@ -113,6 +111,8 @@ impl Shard {
 
     fn on_packet(&mut self, origin: Origin, packet: Packet) {
         match packet {
+            // A value comes in pieces, and is checked before the core hears of it; a bare word of one is no value.
+            Packet::Raft { message: Message { body: Body::InstallSnapshot(_), .. }, .. } => {}
             Packet::Raft { group, message } => {
                 self.with(group, message.to, |it| it.on_message(&origin, message));
             }
@@ -156,6 +156,7 @@ impl Shard {
 
     fn open(&mut self, member: Member) {
         let group = member.group;
+        self.close(group, Ended::Stopped);
         self.names.insert(member.name.clone(), group);
         self.members.insert(group, member);
         self.touched.insert(group);
@@ -163,8 +164,14 @@ impl Shard {
 
     fn close(&mut self, group: GroupId, why: Ended) {
         if let Some(mut member) = self.members.remove(&group) {
-            self.names.remove(&member.name);
+            if self.names.get(&member.name) == Some(&group) {
+                self.names.remove(&member.name);
+            }
             member.end(why);
+            // The last hold on a value may be this one, and letting go of a value is user code.
+            let machine = member.machine.clone();
+            drop(member);
+            self.host.discard(machine);
         }
     }
 
@@ -209,5 +216,18 @@ impl Shard {
         {
             self.alarms.set(at, group);
         }
+    }
+}
+
+/// However the loop ends, nobody is left waiting for it.
+impl Drop for Shard {
+    fn drop(&mut self) {
+        // Members go first, so that their callers find them ended.
+        let groups: Vec<GroupId> = self.members.keys().copied().collect();
+        for group in groups {
+            self.close(group, Ended::Stopped);
+        }
+        self.host.mailbox.close();
+        self.host.network.stop();
     }
 }

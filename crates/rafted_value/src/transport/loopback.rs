@@ -123,7 +123,7 @@ impl Transport for LoopbackAt {
         };
         let network: io::Result<Arc<dyn Network>> = match taken {
             true => Err(io::Error::new(io::ErrorKind::AddrInUse, format!("`{address}` is taken"))),
-            false => Ok(Arc::new(Running { network, address, node: local.node })),
+            false => Ok(Arc::new(Running { network, address, node: local.node, inbox: Arc::downgrade(&inbox) })),
         };
         Box::pin(std::future::ready(network))
     }
@@ -134,6 +134,7 @@ struct Running {
     network: Loopback,
     address: String,
     node: NodeId,
+    inbox: Weak<dyn Inbox>,
 }
 
 impl Network for Running {
@@ -142,7 +143,14 @@ impl Network for Running {
     }
 
     fn send(&self, to: &Contact, packet: Packet) {
-        self.network.carry((&self.address, self.node), &to.address, to.node, packet);
+        let asks = matches!(packet, Packet::Request { .. });
+        let carried = self.network.carry((&self.address, self.node), &to.address, to.node, packet);
+        if asks
+            && !carried
+            && let Some(inbox) = self.inbox.upgrade()
+        {
+            inbox.lost(to);
+        }
     }
 
     fn send_chunk<'a>(&'a self, to: &'a Contact, chunk: Chunk) -> BoxFuture<'a, io::Result<()>> {

@@ -208,16 +208,25 @@ impl Network for TcpNetwork {
     }
 
     fn send(&self, to: &Contact, packet: Packet) {
+        let asks = matches!(packet, Packet::Request { .. });
         match wire::encode(&packet, self.dialler.limit) {
             Ok(frame) => {
                 let peer = self.peer(to);
-                if matches!(packet, Packet::Request { .. }) && peer.is_down() {
+                if asks && peer.is_down() {
                     // Whoever asks had better ask somebody else than wait for the next attempt.
                     return self.inbox.lost(to);
                 }
-                let _ = peer.push(purpose(&packet), frame); // full: consensus repeats what matters
+                let full = peer.push(purpose(&packet), frame).is_err(); // consensus repeats what matters
+                if full && asks {
+                    self.inbox.lost(to);
+                }
             }
-            Err(why) => tracing::warn!(to = ?to.address, %why, "cannot send a packet"),
+            Err(why) => {
+                tracing::warn!(to = ?to.address, %why, "cannot send a packet");
+                if asks {
+                    self.inbox.lost(to);
+                }
+            }
         }
     }
 
