@@ -9,6 +9,7 @@
 //!           1 byte    1 is a command, followed by
 //!             varint    index of the session
 //!             varint    offset of the session
+//!             8 bytes   nonce of the session, little-endian
 //!             varint    number
 //!             varint    lowest unacknowledged number
 //!             varint    length
@@ -109,6 +110,7 @@ fn encode_envelope(envelope: &Envelope, bytes: &mut Vec<u8>) {
             bytes.push(COMMAND);
             encode_varint(id.index.0, bytes);
             encode_varint(u64::from(id.offset), bytes);
+            bytes.extend_from_slice(&id.nonce.to_le_bytes());
             encode_varint(number, bytes);
             encode_varint(unacknowledged, bytes);
             encode_varint(envelope.command.len() as u64, bytes);
@@ -123,12 +125,13 @@ fn decode_envelope(bytes: &mut Bytes) -> Result<Envelope, BatchError> {
         COMMAND => {
             let index = LogIndex(varint(bytes, "session index")?);
             let offset = small(bytes, "session offset")?;
+            let nonce = bytes.try_get_u64_le().map_err(|_| BatchError::Ends("session nonce"))?;
             let number = varint(bytes, "command number")?;
             let unacknowledged = varint(bytes, "unacknowledged number")?;
             let length = varint(bytes, "command length")?;
             match usize::try_from(length) {
                 Ok(length) if length <= bytes.len() => Ok(Envelope {
-                    session: Session::Command { id: SessionId { index, offset }, number, unacknowledged },
+                    session: Session::Command { id: SessionId { index, offset, nonce }, number, unacknowledged },
                     command: bytes.split_to(length),
                 }),
                 _ => Err(BatchError::Ends("command")),
@@ -163,11 +166,16 @@ impl fmt::Debug for Batch {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::context::Context;
     use proptest::prelude::*;
+    use rafted_value_core::Term;
+    use std::time::Duration;
 
     /// A command of a session, for tests.
     pub(crate) fn command(id: (u64, u32), number: u64, unacknowledged: u64, command: Bytes) -> Envelope {
-        let id = SessionId { index: LogIndex(id.0), offset: id.1 };
+        // As if its registration stood in a batch whose seed is the index.
+        let place = Context::new(LogIndex(id.0), id.1, Term(1), Duration::ZERO, id.0);
+        let id = SessionId { index: LogIndex(id.0), offset: id.1, nonce: place.seed() };
         Envelope { session: Session::Command { id, number, unacknowledged }, command }
     }
 
@@ -177,11 +185,13 @@ pub(crate) mod tests {
     }
 
     fn example() -> Batch {
-        let envelopes = vec![register(), command((300, 2), 5, 4, Bytes::from_static(b"abc"))];
+        let id = SessionId { index: LogIndex(300), offset: 2, nonce: 0x1112_1314_1516_1718 };
+        let session = Session::Command { id, number: 5, unacknowledged: 4 };
+        let envelopes = vec![register(), Envelope { session, command: Bytes::from_static(b"abc") }];
         Batch { elapsed_ms: 200, seed: 0x0102_0304_0506_0708, envelopes }
     }
 
-    const GOLDEN: &[u8] = b"\x01\xc8\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x00\x01\xac\x02\x02\x05\x04\x03abc";
+    const GOLDEN: &[u8] = b"\x01\xc8\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x00\x01\xac\x02\x02\x18\x17\x16\x15\x14\x13\x12\x11\x05\x04\x03abc";
 
     #[test]
     fn the_bytes_never_change() {
@@ -211,7 +221,7 @@ pub(crate) mod tests {
             (b"\x01\x00eight...\x02\x00", "a batch ends within its envelopes"),
             (b"\x01\x00eight...\xff\xff\xff\xff\x7f", "a batch holds count too large"),
             (b"\x01\x00eight...\x01\x07", "a batch holds an envelope of kind 7"),
-            (b"\x01\x00eight...\x01\x01\x01\x00\x01\x01\x04abc", "a batch ends within its command"),
+            (b"\x01\x00eight...\x01\x01\x01\x00nonce...\x01\x01\x04abc", "a batch ends within its command"),
             (b"\x01\x00eight...\x00\x00", "a batch has 1 bytes too many at the end"),
         ];
         for (bytes, message) in cases {

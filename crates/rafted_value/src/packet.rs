@@ -149,13 +149,16 @@ pub enum Session {
     },
 }
 
-/// A session: where its registration stands in the log. Never chosen by a client.
+/// A session: where its registration stands in the log, and a number that tells it from one that stands at the same place
+/// in the log of another incarnation of the group. Never chosen by a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
     /// The entry.
     pub index: LogIndex,
     /// Which command of the entry.
     pub offset: u32,
+    /// Drawn by the leader that proposed the entry.
+    pub nonce: u64,
 }
 
 /// What became of a request.

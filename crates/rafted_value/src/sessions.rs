@@ -70,12 +70,12 @@ pub(crate) struct Ticket {
 
 impl Sessions {
     /// Opens a session for the registration at `place`, and evicts others while there would be too many.
-    pub(crate) fn register(&mut self, place: Place, max_sessions: u32) -> SessionId {
+    pub(crate) fn register(&mut self, place: Place, nonce: u64, max_sessions: u32) -> SessionId {
         while self.by_id.len() >= max_sessions.max(1) as usize {
             let Some((_, evicted)) = self.by_use.pop_first() else { break };
             self.by_id.remove(&evicted);
         }
-        let id = SessionId { index: place.0, offset: place.1 };
+        let id = SessionId { index: place.0, offset: place.1, nonce };
         self.by_id.insert(id, ClientSession { used: place, unacknowledged: 0, results: BTreeMap::new() });
         self.by_use.insert(place, id);
         id
@@ -126,7 +126,7 @@ impl Sessions {
     pub(crate) fn from_records(records: Vec<SessionRecord>) -> Result<Sessions, &'static str> {
         let mut sessions = Sessions::default();
         for record in records {
-            let id = SessionId { index: LogIndex(record.index), offset: record.offset };
+            let id = SessionId { index: LogIndex(record.index), offset: record.offset, nonce: record.nonce };
             let session = ClientSession::from_record(record)?;
             if sessions.by_use.insert(session.used, id).is_some() {
                 return Err("two sessions used at the same place");
@@ -151,6 +151,7 @@ impl ClientSession {
         SessionRecord {
             index: id.index.0,
             offset: id.offset,
+            nonce: id.nonce,
             used_index: self.used.0.0,
             used_offset: self.used.1,
             unacknowledged: self.unacknowledged,
@@ -227,6 +228,8 @@ pub(crate) struct SessionRecord {
     unacknowledged: u64,
     #[prost(message, repeated, tag = "6")]
     results: Vec<ResultRecord>,
+    #[prost(fixed64, tag = "7")]
+    nonce: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

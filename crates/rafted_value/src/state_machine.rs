@@ -139,7 +139,10 @@ impl<V: Value> StateMachine<V> {
     fn apply_envelope(&mut self, envelope: Envelope, context: &Context) -> (Response, Option<String>) {
         let place = (context.index(), context.offset());
         let Session::Command { id, number, unacknowledged } = envelope.session else {
-            return (Response::Registered(self.sessions.register(place, self.config.max_sessions)), None);
+            return (
+                Response::Registered(self.sessions.register(place, context.seed(), self.config.max_sessions)),
+                None,
+            );
         };
         let ticket = Ticket { id, number, unacknowledged };
         let on_panic = self.config.on_panic;

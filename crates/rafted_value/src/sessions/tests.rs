@@ -27,7 +27,7 @@ fn run(sessions: &mut Sessions, place: u64, id: SessionId, number: u64, unacknow
 fn a_command_runs_once_whatever_the_order_of_numbers() {
     let refused = |refused| (false, Response::Refused(refused));
     let mut sessions = Sessions::default();
-    let id = sessions.register(at(1), MAX_SESSIONS);
+    let id = sessions.register(at(1), 7, MAX_SESSIONS);
     let cases = [
         ("the first", 0, 0, (true, reply(0))),
         ("its retry", 0, 0, (false, reply(0))),
@@ -50,8 +50,9 @@ fn a_command_runs_once_whatever_the_order_of_numbers() {
 #[test]
 fn unknown_sessions_apply_nothing() {
     let mut sessions = Sessions::default();
-    let id = sessions.register(at(1), MAX_SESSIONS);
-    for unknown in [SessionId { offset: 1, ..id }, SessionId { index: LogIndex(2), ..id }] {
+    let id = sessions.register(at(1), 7, MAX_SESSIONS);
+    for unknown in [SessionId { offset: 1, ..id }, SessionId { nonce: 8, ..id }, SessionId { index: LogIndex(2), ..id }]
+    {
         let answer = run(&mut sessions, 3, unknown, 0, 0);
         assert_eq!(answer, (false, Response::Refused(Refused::NoSuchSession)));
     }
@@ -60,23 +61,23 @@ fn unknown_sessions_apply_nothing() {
 #[test]
 fn the_least_recently_used_session_goes() {
     let mut sessions = Sessions::default();
-    let [a, b, c] = [1, 2, 3].map(|index| sessions.register(at(index), MAX_SESSIONS));
+    let [a, b, c] = [1, 2, 3].map(|index| sessions.register(at(index), 7, MAX_SESSIONS));
     run(&mut sessions, 4, a, 0, 0);
-    let d = sessions.register(at(5), MAX_SESSIONS);
+    let d = sessions.register(at(5), 7, MAX_SESSIONS);
     assert_eq!(sessions.by_id.keys().copied().collect::<Vec<_>>(), [a, c, d]);
     assert_eq!(run(&mut sessions, 6, b, 0, 0), (false, Response::Refused(Refused::NoSuchSession)));
 
     // Fewer allowed than there are: as many go as must.
-    let e = sessions.register(at(7), 2);
+    let e = sessions.register(at(7), 7, 2);
     assert_eq!(sessions.by_id.keys().copied().collect::<Vec<_>>(), [d, e]);
 }
 
 #[test]
 fn a_refused_command_counts_as_a_use_too() {
     let mut sessions = Sessions::default();
-    let [a, b] = [1, 2].map(|index| sessions.register(at(index), 2));
+    let [a, b] = [1, 2].map(|index| sessions.register(at(index), 7, 2));
     run(&mut sessions, 3, a, 100, 0);
-    sessions.register(at(4), 2);
+    sessions.register(at(4), 7, 2);
     assert_eq!(run(&mut sessions, 5, a, 0, 0), (true, reply(0)));
     assert_eq!(run(&mut sessions, 6, b, 0, 0).1, Response::Refused(Refused::NoSuchSession));
 }
@@ -84,7 +85,7 @@ fn a_refused_command_counts_as_a_use_too() {
 #[test]
 fn debug_output_holds_no_reply() {
     let mut sessions = Sessions::default();
-    let id = sessions.register(at(1), MAX_SESSIONS);
+    let id = sessions.register(at(1), 7, MAX_SESSIONS);
     sessions.once(at(2), Ticket { id, number: 0, unacknowledged: 0 }, 1, || {
         Outcome::Applied(Bytes::from_static(b"secret"))
     });
@@ -179,8 +180,8 @@ proptest! {
         for (now, step) in (1..).zip(steps) {
             match step {
                 Step::Register => {
-                    let id = sessions.register(at(now), MAX_SESSIONS);
-                    prop_assert_eq!(id, SessionId { index: LogIndex(now), offset: 0 });
+                    let id = sessions.register(at(now), 7, MAX_SESSIONS);
+                    prop_assert_eq!(id, SessionId { index: LogIndex(now), offset: 0, nonce: 7 });
                     model.register(id);
                 }
                 Step::Command { session, number, unacknowledged } if !model.registered.is_empty() => {

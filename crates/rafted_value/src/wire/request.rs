@@ -58,6 +58,8 @@ pub(super) struct WireSessionId {
     index: u64,
     #[prost(uint64, tag = "2")]
     offset: u64,
+    #[prost(fixed64, tag = "3")]
+    nonce: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -210,11 +212,12 @@ impl WireSession {
 
 impl WireSessionId {
     pub(super) fn of(id: SessionId) -> WireSessionId {
-        WireSessionId { index: id.index.0, offset: id.offset.into() }
+        WireSessionId { index: id.index.0, offset: id.offset.into(), nonce: id.nonce }
     }
 
     pub(super) fn read(self) -> Result<SessionId, Malformed> {
         let too_large = |_| Malformed::NumberTooLarge { what: "an offset", number: self.offset };
-        Ok(SessionId { index: index(self.index)?, offset: u32::try_from(self.offset).map_err(too_large)? })
+        let offset = u32::try_from(self.offset).map_err(too_large)?;
+        Ok(SessionId { index: index(self.index)?, offset, nonce: self.nonce })
     }
 }

@@ -228,7 +228,7 @@ fn a_command() -> impl Strategy<Value = Packet> {
     let session = prop_oneof![
         Just(Session::Register),
         (number(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(index, offset, number, unacknowledged)| {
-            Session::Command { id: SessionId { index: LogIndex(index), offset }, number, unacknowledged }
+            Session::Command { id: SessionId { index: LogIndex(index), offset, nonce: number }, number, unacknowledged }
         })
     ];
     (any::<u64>(), ".{0,40}", ".{0,40}", session, payload()).prop_map(|(number, group, value, session, command)| {

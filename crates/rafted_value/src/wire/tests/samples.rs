@@ -121,7 +121,11 @@ fn consensus() -> Vec<(&'static str, Packet)> {
 
 fn requests() -> Vec<(&'static str, Packet)> {
     let (name, value) = (|| "tasks".to_owned(), || "jobs".to_owned());
-    let session = Session::Command { id: SessionId { index: LogIndex(77), offset: 2 }, number: 12, unacknowledged: 10 };
+    let session = Session::Command {
+        id: SessionId { index: LogIndex(77), offset: 2, nonce: 99 },
+        number: 12,
+        unacknowledged: 10,
+    };
     let command =
         |session, command| Request::Command { group: name(), value: value(), envelope: Envelope { session, command } };
     let join = Join {
@@ -172,7 +176,7 @@ fn responses() -> Vec<(&'static str, Packet)> {
     let why = || "why".to_owned();
     let responses = [
         ("joined", Response::Joined { group: group(), cluster: ClusterId(5) }),
-        ("registered", Response::Registered(SessionId { index: LogIndex(77), offset: 2 })),
+        ("registered", Response::Registered(SessionId { index: LogIndex(77), offset: 2, nonce: 99 })),
         ("applied", Response::Applied(Bytes::from_static(b"reply"))),
         ("answered", Response::Answered(Bytes::from_static(b"answer"))),
         ("read_index_is", Response::ReadIndex(LogIndex(8))),
