@@ -1,0 +1,25 @@
+//! The simulator as a program: one subcommand per chooser.
+
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Whole clusters of the real core in simulated time.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Throws dice: each seed is a run with other faults.
+    Run(run::Options),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(options) => run::run(&options),
+    }
+}
