@@ -1,7 +1,9 @@
 //! Pre-votes and votes (thesis §3.4, §3.6, §9.6), and the promises that keep a live leader in office (§4.2.3, §6.4).
 
 use crate::follower::Follower;
+use crate::hard_state::HardState;
 use crate::message::{Ballot, Body, RequestVote, RequestVoteReply};
+use crate::museum::{Mutant, broken};
 use crate::notice::{Notice, StepDown, VoteRefusal};
 use crate::outbox::After;
 use crate::quorum::{Outcome, outcome};
@@ -23,7 +25,7 @@ pub(crate) struct Campaign {
 impl Raft {
     /// No leader was heard for long enough.
     pub(crate) fn on_election_timer(&mut self) {
-        if !self.log.membership().is_voter(self.id) {
+        if !self.log.membership().is_voter(self.id) && !broken(Mutant::LearnerCampaigns) {
             return self.ask_whether_removed();
         }
         if matches!(self.role, Role::Candidate(_)) && !self.outbox.hard_state_is_durable() {
@@ -36,7 +38,7 @@ impl Raft {
             self.ready.timer = Some(Timer { earliest: self.promised_until, latest });
             return;
         }
-        if self.log.membership().is_sole_voter(self.id) {
+        if self.log.membership().is_sole_voter(self.id) || broken(Mutant::NoPreVote) {
             self.campaign_for_votes(Ballot::Vote);
         } else {
             self.campaign_for_pre_votes();
@@ -104,6 +106,9 @@ impl Raft {
             return self.reply_to_vote(from, &request, false);
         }
         if request.ballot == Ballot::PreVote {
+            if broken(Mutant::PreVoteIsRecorded) {
+                self.hard_state = HardState::new(self.term(), Some(from));
+            }
             self.notice(Notice::VoteGranted { to: from, term: term.next(), ballot: request.ballot });
             return self.reply_to_vote(from, &request, true);
         }
@@ -121,11 +126,15 @@ impl Raft {
     /// The rules in their order. A request for a real vote of a higher term ends ours, unless a live leader
     /// protects it.
     fn may_grant(&mut self, from: MemberId, term: Term, request: &RequestVote) -> Result<(), VoteRefusal> {
+        if broken(Mutant::LearnerRefuses) && !self.log.membership().is_voter(self.id) {
+            return Err(VoteRefusal::LeaderAlive);
+        }
         if term < self.term() {
             return Err(VoteRefusal::OldTerm);
         }
         let leads = matches!(self.role, Role::Leader(_));
-        if request.ballot != Ballot::Transfer && (leads || self.now < self.promised_until) {
+        let bound = leads || (self.now < self.promised_until && !broken(Mutant::VoteThoughLeaderLives));
+        if request.ballot != Ballot::Transfer && bound {
             return Err(VoteRefusal::LeaderAlive);
         }
         if request.ballot != Ballot::PreVote {
@@ -136,7 +145,9 @@ impl Raft {
                 return Err(VoteRefusal::AlreadyVoted);
             }
         }
-        if request.last < self.log.last() {
+        let (theirs, ours) = (request.last, self.log.last());
+        let longer = (theirs.index, theirs.term) >= (ours.index, ours.term);
+        if if broken(Mutant::LongerLogWins) { !longer } else { theirs < ours } {
             return Err(VoteRefusal::OldLog);
         }
         Ok(())
@@ -152,27 +163,31 @@ impl Raft {
     fn tell_if_removed(&mut self, from: MemberId, term: Term) {
         let Role::Leader(leader) = &self.role else { return };
         let settled = self.commit >= leader.term_start && self.log.membership_index() <= self.commit;
-        if settled && term <= self.term() && !self.log.membership().contains(from) {
+        if settled && !broken(Mutant::RemovedIsNotTold) && term <= self.term() && !self.log.membership().contains(from)
+        {
             self.send(from, Body::Removed, After::HardState);
         }
     }
 
     pub(crate) fn on_request_vote_reply(&mut self, from: MemberId, term: Term, reply: RequestVoteReply) {
-        if term > self.term() {
+        let heeds = reply.ballot != Ballot::PreVote || !broken(Mutant::HigherTermIgnored);
+        if term > self.term() && heeds {
             // Also what lets a pre-candidate of an old term with the only good log catch up with the others' term.
             return self.become_follower(term, None, StepDown::HigherTerm);
         }
         let campaign = match (&mut self.role, reply.ballot) {
             (Role::PreCandidate(campaign), Ballot::PreVote) => campaign,
             (Role::Candidate(campaign), Ballot::Vote | Ballot::Transfer) => campaign,
+            (Role::Candidate(campaign), _) if broken(Mutant::PreVotesElect) => campaign,
             _ => return,
         };
         // A real vote is one of this very term; a pre-vote of this very campaign, whatever the voter's term.
         let is_vote = reply.ballot != Ballot::PreVote;
-        if reply.campaign != campaign.number || (is_vote && term != self.hard_state.term()) {
+        let earlier = broken(Mutant::OldCampaignCounts) || broken(Mutant::PreVotesElect);
+        if (reply.campaign != campaign.number && !earlier) || (is_vote && term != self.hard_state.term()) {
             return;
         }
-        campaign.said.insert(from, reply.granted);
+        campaign.said.insert(from, reply.granted || broken(Mutant::EveryReplyGrants));
         self.conclude();
     }
 
@@ -192,7 +207,8 @@ impl Raft {
     pub(crate) fn on_timeout_now(&mut self, from: MemberId) {
         let follows = matches!(&self.role, Role::Follower(follower) if follower.leader == Some(from));
         if follows && self.log.membership().is_voter(self.id) {
-            self.campaign_for_votes(Ballot::Transfer);
+            let rules = if broken(Mutant::TransferKeepsToRules) { Ballot::Vote } else { Ballot::Transfer };
+            self.campaign_for_votes(rules);
         }
     }
 }

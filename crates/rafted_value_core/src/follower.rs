@@ -2,6 +2,7 @@
 
 use crate::entry::{Entry, SnapshotMeta};
 use crate::message::{AppendEntries, AppendEntriesReply, AppendResult, Body, InstallSnapshot, InstallSnapshotReply};
+use crate::museum::{self, Mutant, broken};
 use crate::notice::{Halt, Notice, StepDown, Violation};
 use crate::outbox::After;
 use crate::raft::{Raft, Role};
@@ -30,14 +31,12 @@ impl Raft {
         if !matches!(body, Body::AppendEntries(_) | Body::InstallSnapshot(_)) {
             return;
         }
-        let result = AppendResult::Rejected { prev: LogIndex::ZERO, hint: EntryId::ZERO };
-        let reply = AppendEntriesReply {
-            result,
-            verified: LogIndex::ZERO,
-            round: 0,
-            sent: Time::default(),
-            promise: Duration::ZERO,
+        let (round, sent) = match body {
+            Body::AppendEntries(request) if broken(Mutant::OldTermEchoes) => (request.round, request.sent),
+            _ => (0, Time::default()),
         };
+        let result = AppendResult::Rejected { prev: LogIndex::ZERO, hint: EntryId::ZERO };
+        let reply = AppendEntriesReply { result, verified: LogIndex::ZERO, round, sent, promise: Duration::ZERO };
         self.send(from, Body::AppendEntriesReply(reply), After::HardState);
     }
 
@@ -56,7 +55,9 @@ impl Raft {
             }
             None => self.become_follower(self.term(), Some(from), StepDown::HigherTerm),
         }
-        self.promised_until = self.promised_until.max(self.now.after(self.config.election_timeout));
+        let margin = if broken(Mutant::MarginOnBothSides) { self.config.clock_drift_margin } else { Duration::ZERO };
+        let promised = self.now.after(self.config.election_timeout).before(margin);
+        self.promised_until = self.promised_until.max(promised);
         true
     }
 
@@ -74,10 +75,19 @@ impl Raft {
         }
         let verified = LogIndex(prev.index.0 + entries.len() as u64);
         let is_sign_of_life = entries.is_empty();
+        if prev == EntryId::ZERO && broken(Mutant::EmptyPrefixWipes) {
+            self.log.truncate(self.log.base().index().next());
+        }
         if !self.accept(entries) {
             return self.contradiction(from);
         }
-        self.advance_commit(commit.min(verified));
+        if broken(Mutant::ShorterAppendTruncates) && verified > self.log.base().index() {
+            self.log.truncate(verified.next());
+            self.outbox.log_changed(verified.next());
+        }
+        let known = if broken(Mutant::CommitIsUnclamped) { self.log.last_index() } else { verified };
+        self.advance_commit(commit.min(known));
+        let verified = if broken(Mutant::AcksEndOfLog) { self.log.last_index() } else { verified };
         self.verified_up_to(verified);
         self.keep = keep;
 
@@ -94,12 +104,13 @@ impl Raft {
     /// Whether the log has `prev`; `None` if a committed entry stands in its place.
     fn verify(&self, prev: EntryId) -> Option<AppendResult> {
         let here = self.log.id_at(prev.index);
-        if prev.index <= self.commit {
+        let is_conflict = here.is_none() && broken(Mutant::CompactedIsConflict);
+        if prev.index <= self.commit && !is_conflict {
             // What the base stands for is committed, so the leader has the same.
             let contradicts = here.is_some_and(|id| id != prev) && prev != EntryId::ZERO;
             return (!contradicts).then_some(AppendResult::Accepted { matched: prev.index });
         }
-        if here == Some(prev) {
+        if here == Some(prev) || (here.is_none() && broken(Mutant::MissingMatches)) {
             return Some(AppendResult::Accepted { matched: prev.index });
         }
         let hint = self.log.last_not_after(prev.index, prev.term);
@@ -110,14 +121,17 @@ impl Raft {
     /// Refused if a committed entry would have to go.
     fn accept(&mut self, entries: alloc::vec::Vec<Entry>) -> bool {
         let base = self.log.base().index();
-        let new = entries.iter().position(|entry| entry.id.index > base && !self.log.contains(entry.id));
+        let known = |id| self.log.contains(id) && !broken(Mutant::ContainedAppendTruncates);
+        let new = entries.iter().position(|entry| entry.id.index > base && !known(entry.id));
         let Some(new) = new else { return true };
         let first = entries[new].id.index;
         let before = self.log.id_at(first.previous());
-        if first <= self.commit || before.is_none_or(|before| before.term > entries[new].id.term) {
+        let is_committed = first <= self.commit && !broken(Mutant::ContainedAppendTruncates);
+        if is_committed || before.is_none_or(|before| before.term > entries[new].id.term) {
             return false;
         }
         let membership = self.log.membership_index();
+        let stale = museum::stale_tail(&self.log, &entries);
         if first <= self.log.last_index() {
             self.notice(Notice::Truncated { from: first, to: self.log.last_index() });
             self.log.truncate(first);
@@ -125,6 +139,7 @@ impl Raft {
         for entry in entries.into_iter().skip(new) {
             self.log.append(entry);
         }
+        stale.into_iter().for_each(|entry| self.log.append(entry));
         self.outbox.log_changed(first);
         if self.log.membership_index() != membership {
             self.notice_membership();
@@ -160,7 +175,7 @@ impl Raft {
     /// config from what is durable.
     fn promise(&self) -> Duration {
         let remembered = self.durable_index() >= self.log.config_index_at(self.commit);
-        if remembered { self.config.election_timeout } else { Duration::ZERO }
+        if remembered || broken(Mutant::UnknownPromise) { self.config.election_timeout } else { Duration::ZERO }
     }
 
     /// The leader's value arrived. It replaces the log only if it is news.
@@ -174,7 +189,7 @@ impl Raft {
             return;
         }
         let last_included = snapshot.last_included;
-        if last_included.index <= self.commit {
+        if last_included.index <= self.commit && !broken(Mutant::StaleValueInstalled) {
             if self.log.id_at(last_included.index).is_some_and(|id| id != last_included) {
                 return self.contradiction(from);
             }

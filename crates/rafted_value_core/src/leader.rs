@@ -6,6 +6,7 @@ use crate::entry::{Entry, Payload};
 use crate::input::Proposal;
 use crate::membership::{Change, Membership, Promotion, Seat};
 use crate::message::{AppendEntries, AppendEntriesReply, AppendResult, Body, InstallSnapshotReply, Message};
+use crate::museum::{self, Mutant, broken};
 use crate::notice::{Notice, StepDown, Violation};
 use crate::outbox::After;
 use crate::progress::{Progress, Sending};
@@ -125,7 +126,7 @@ impl Raft {
     /// Whether no majority answered anything sent within the longest election timeout (thesis §6.2).
     fn lost_its_quorum(&self) -> bool {
         let heard = agreed(self.log.membership(), |id| self.heard(id)).unwrap_or(Time::NEVER);
-        self.now.since(heard) > self.config.longest_election_timeout()
+        self.now.since(heard) > self.config.longest_election_timeout() && !broken(Mutant::NoCheckQuorum)
     }
 
     /// When the latest message that `id` answered was sent.
@@ -184,10 +185,11 @@ impl Raft {
     /// One change at a time, and none before this leader has committed in its own term.
     fn membership_is_settled(&self) -> Result<(), Refusal> {
         let Role::Leader(leader) = &self.role else { return Err(Refusal::NotLeader(self.leader())) };
-        if self.commit < leader.term_start {
+        if self.commit < leader.term_start && !broken(Mutant::ChangeBeforeOwnCommit) {
             return Err(Refusal::NothingCommittedInTerm);
         }
-        if self.log.membership_index() > self.commit || self.log.membership().is_joint() {
+        let pending = self.log.membership_index() > self.commit && !broken(Mutant::TwoChangesPending);
+        if pending || self.log.membership().is_joint() {
             return Err(Refusal::ChangeInProgress);
         }
         Ok(())
@@ -235,7 +237,7 @@ impl Raft {
     fn not_caught_up(&self, voters: &[MemberId]) -> Option<MemberId> {
         let Role::Leader(leader) = &self.role else { return None };
         let mut new = voters.iter().filter(|id| !self.log.membership().is_voter(**id));
-        new.find(|id| !self.has_caught_up(leader, **id)).copied()
+        new.find(|id| !self.has_caught_up(leader, **id) && !broken(Mutant::VoterBeforeCaughtUp)).copied()
     }
 
     fn majority_answers(&self, membership: &Membership) -> bool {
@@ -304,7 +306,7 @@ impl Raft {
 
     fn leave_joint(&mut self) {
         let committed = self.log.membership_index() <= self.commit;
-        if committed && self.log.membership().is_joint() {
+        if committed && self.log.membership().is_joint() && !broken(Mutant::JointForEver) {
             let next = self.log.membership().after_joint();
             self.append_membership(next);
         }
@@ -316,6 +318,7 @@ impl Raft {
             let wanted = matches!(member.seat, Seat::Learner(promotion) if promotion != Promotion::Never
                 && promotion != Promotion::Replacing(self.id));
             let ready = self.has_caught_up(leader, *id) && self.is_responsive(*id);
+            let ready = ready || broken(Mutant::PromotedUnprepared);
             (wanted && ready).then_some(*id)
         })
     }
@@ -359,6 +362,9 @@ impl Raft {
                         progress.sending = Sending::Probe { waiting: true };
                         break;
                     }
+                    if broken(Mutant::ValueIsNeverSent) {
+                        break;
+                    }
                     progress.needs_snapshot(self.applied);
                     self.ready.notices.push(Notice::SnapshotNeeded { follower: *to });
                     self.ready.snapshots.push(*to);
@@ -380,6 +386,9 @@ impl Raft {
     pub(crate) fn on_append_entries_reply(&mut self, from: MemberId, reply: AppendEntriesReply) {
         let (now, last) = (self.now, self.log.last_index());
         let Role::Leader(leader) = &mut self.role else { return };
+        if broken(Mutant::LateAckResurrects) {
+            leader.progress.entry(from).or_insert_with(|| Progress::new(last, now));
+        }
         let Some(progress) = leader.progress.get_mut(&from) else { return };
         let claims_too_much = match reply.result {
             AppendResult::Accepted { matched } => matched > last,
@@ -389,12 +398,15 @@ impl Raft {
             return self.notice(Notice::Violation { from, what: Violation::FalseAcknowledgement });
         }
         // Whatever it says of the log, it says that this leader was not deposed when it was asked.
-        progress.round = progress.round.max(reply.round);
+        let echo = if broken(Mutant::AnyAckConfirms) { leader.reads.latest } else { reply.round };
+        progress.round = progress.round.max(echo);
         progress.heard = progress.heard.max(reply.sent);
         progress.verified = reply.verified;
         if reply.sent >= leader.promises_since {
-            let promise = reply.promise.min(self.config.election_timeout);
-            progress.promised = progress.promised.max(reply.sent.after(promise));
+            let own = self.config.election_timeout;
+            let promise = if broken(Mutant::PromiseIsAssumed) { own } else { reply.promise.min(own) };
+            let since = if broken(Mutant::LeaseFromReceipt) { now } else { reply.sent };
+            progress.promised = progress.promised.max(since.after(promise));
         }
         match reply.result {
             AppendResult::Accepted { matched } => self.on_accepted(from, matched),
@@ -428,6 +440,9 @@ impl Raft {
     fn on_rejected(&mut self, from: MemberId, prev: LogIndex, hint: EntryId) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.progress.get_mut(&from) else { return };
+        if broken(Mutant::RejectionLowersMatch) {
+            progress.matched = progress.matched.min(hint.index);
+        }
         // What was acknowledged is not searched for again: whoever denies it is not helped by sending it for ever.
         if !progress.is_current_rejection(prev) || prev <= progress.matched {
             return;
@@ -437,6 +452,7 @@ impl Raft {
         let next = common.index.min(prev.previous()).next();
         // Nothing at or before the base can be compared: the value is needed unless the hint is the base itself.
         let next = if hint.index < self.log.base().index() { hint.index.next() } else { next };
+        let next = if broken(Mutant::NoBackoff) { prev.next() } else { next };
         progress.probe(next);
         self.ready.notices.push(Notice::Mismatch { follower: from, next });
     }
@@ -466,14 +482,17 @@ impl Raft {
     /// Commits what a majority holds durably, if it ends in an entry of this term (thesis §3.6.2).
     pub(crate) fn commit_what_is_agreed(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        let durable = self.durable_index();
+        let durable = if broken(Mutant::LeaderCountsUnsynced) { self.log.last_index() } else { self.durable_index() };
         let holds = |id: MemberId| match leader.progress.get(&id) {
             Some(progress) => progress.matched,
             None if id == self.id => durable,
             None => LogIndex::ZERO,
         };
-        let agreed = agreed(self.log.membership(), holds).unwrap_or(LogIndex::ZERO);
-        if agreed >= leader.term_start && agreed > self.commit {
+        let membership = museum::counted(&self.log, self.commit, self.id);
+        let membership = membership.as_ref().unwrap_or(self.log.membership());
+        let agreed = agreed(membership, holds).unwrap_or(LogIndex::ZERO);
+        let of_own_term = agreed >= leader.term_start || broken(Mutant::CountsOldTerms);
+        if of_own_term && agreed > self.commit {
             self.advance_commit(agreed);
             self.maintain_membership();
         }
@@ -482,6 +501,9 @@ impl Raft {
     /// A config is in force: the lease starts over from what is promised under it.
     pub(crate) fn forget_promises(&mut self) {
         let now = self.now;
+        if broken(Mutant::PromisesOutliveConfig) {
+            return;
+        }
         if let Role::Leader(leader) = &mut self.role {
             leader.promises_since = now;
             leader.progress.values_mut().for_each(|progress| progress.promised = Time::default());
@@ -550,7 +572,8 @@ impl Raft {
         let Role::Leader(leader) = &self.role else { return };
         let Some(transfer) = &leader.transfer else { return };
         let to = transfer.to;
-        if self.now >= transfer.deadline || !self.log.membership().is_voter(to) {
+        let overdue = self.now >= transfer.deadline && !broken(Mutant::TransferNeverEnds);
+        if overdue || !self.log.membership().is_voter(to) {
             self.end_transfer(Refusal::Unresponsive(to));
         }
     }

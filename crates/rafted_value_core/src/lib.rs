@@ -42,6 +42,8 @@ mod leader;
 mod log;
 mod membership;
 mod message;
+#[doc(hidden)]
+pub mod museum;
 mod notice;
 mod outbox;
 mod progress;

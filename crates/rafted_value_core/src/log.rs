@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::entry::{Entry, Payload, SnapshotMeta};
 use crate::membership::Membership;
+use crate::museum::{Mutant, broken};
 use crate::types::{EntryId, LogIndex, Term};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -35,6 +36,9 @@ impl Log {
         let mut log = Log { base, tail: VecDeque::new(), settings: VecDeque::new() };
         for entry in entries {
             log.append(entry);
+        }
+        if broken(Mutant::SettingsNotRestored) {
+            log.settings.clear();
         }
         log
     }
@@ -125,7 +129,7 @@ impl Log {
     pub(crate) fn append(&mut self, entry: Entry) {
         let last = self.last();
         assert!(entry.id.index == last.index.next(), "entries are in sequence");
-        assert!(entry.id.term >= last.term, "terms in a log never decrease");
+        assert!(entry.id.term >= last.term || broken(Mutant::StaleTailStays), "terms in a log never decrease");
         if matches!(entry.payload, Payload::Membership(_) | Payload::Config(_)) {
             self.settings.push_back(entry.id.index);
         }
@@ -136,6 +140,9 @@ impl Log {
     /// Drops `from` and everything after it.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         assert!(from > self.base.index(), "the base is never truncated");
+        if broken(Mutant::MembershipOutlivesEntry) {
+            self.base.membership = self.membership().clone();
+        }
         self.tail.truncate((from.0 - self.base.index().0 - 1) as usize);
         while self.settings.back().is_some_and(|at| *at >= from) {
             self.settings.pop_back();
@@ -145,7 +152,10 @@ impl Log {
     /// Lets go of every entry up to `to`; the base takes their place.
     pub(crate) fn compact(&mut self, to: LogIndex) {
         let Some(last_included) = self.id_at(to) else { return };
-        let membership = self.membership_at(to).clone();
+        let mut membership = self.membership_at(to).clone();
+        if broken(Mutant::JointIsCompacted) {
+            membership = Arc::new(membership.after_joint());
+        }
         let config = self.config_at(to).clone();
         self.tail.drain(..(to.0 - self.base.index().0) as usize);
         while self.settings.front().is_some_and(|at| *at <= to) {
@@ -156,8 +166,13 @@ impl Log {
 
     /// Continues a snapshot instead: keeps what follows the snapshot's last entry if the log has that entry, else
     /// nothing. Returns whether it was kept.
-    pub(crate) fn restore(&mut self, snapshot: SnapshotMeta) -> bool {
-        let keeps = snapshot.index() >= self.base.index() && self.contains(snapshot.last_included);
+    pub(crate) fn restore(&mut self, mut snapshot: SnapshotMeta) -> bool {
+        if broken(Mutant::SnapshotKeepsMembership) {
+            snapshot.membership = self.membership().clone();
+        }
+        let known = self.contains(snapshot.last_included);
+        let conflicts = self.last_index() > snapshot.index() && broken(Mutant::ConflictSurvivesInstall);
+        let keeps = snapshot.index() >= self.base.index() && (known || conflicts) && !broken(Mutant::InstallDropsTail);
         if keeps {
             self.compact(snapshot.index());
             self.base = snapshot;

@@ -1,5 +1,6 @@
 //! Who votes, who learns, and how one membership becomes the next (thesis chapter 4).
 
+use crate::museum::{Mutant, broken};
 use crate::types::MemberId;
 use alloc::collections::BTreeMap;
 use bytes::Bytes;
@@ -74,7 +75,7 @@ impl Seat {
             Seat::Voter => true,
             Seat::Incoming => half == Half::New,
             Seat::Outgoing => half == Half::Old,
-            Seat::Learner(_) => false,
+            Seat::Learner(_) => broken(Mutant::LearnersCount),
         }
     }
 
@@ -153,7 +154,8 @@ impl Membership {
             },
             other => other,
         };
-        next.members.insert(id, Member { contact, seat: Seat::Learner(promotion) });
+        let seat = if broken(Mutant::JoinerVotesAtOnce) { Seat::Voter } else { Seat::Learner(promotion) };
+        next.members.insert(id, Member { contact, seat });
         next
     }
 

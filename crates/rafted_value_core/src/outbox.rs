@@ -4,6 +4,7 @@ use crate::entry::SnapshotMeta;
 use crate::hard_state::HardState;
 use crate::log::Log;
 use crate::message::Message;
+use crate::museum::{Mutant, broken};
 use crate::ready::{Append, Write};
 use crate::types::{LogIndex, WriteNo};
 use alloc::collections::VecDeque;
@@ -48,7 +49,7 @@ pub(crate) enum After {
 
 impl Outbox {
     pub(crate) fn hard_state_changed(&mut self) {
-        self.unwritten.hard_state = true;
+        self.unwritten.hard_state = !broken(Mutant::HardStateUnwritten);
     }
 
     pub(crate) fn log_changed(&mut self, from: LogIndex) {
@@ -73,8 +74,8 @@ impl Outbox {
     /// The last write that must be confirmed first; the one being collected will have the next number.
     fn blocker(&self, after: After) -> Option<WriteNo> {
         let blocks = |changes: &Changes| match after {
-            After::HardState => changes.hard_state,
-            After::Everything => changes.any(),
+            After::HardState => changes.hard_state && !broken(Mutant::VoteBeforeDurable),
+            After::Everything => changes.any() && !broken(Mutant::AckBeforeDurable),
         };
         if blocks(&self.unwritten) {
             return Some(WriteNo(self.issued.0 + 1));
@@ -90,7 +91,8 @@ impl Outbox {
     /// Up to where the present log is durable: just before the earliest entry of any write not confirmed yet. A
     /// confirmation of what has since been overwritten thus proves nothing about what stands there now.
     pub(crate) fn durable_index(&self, last: LogIndex) -> LogIndex {
-        let pending = self.in_flight.iter().map(|(_, changes)| changes).chain([&self.unwritten]);
+        let unwritten = Some(&self.unwritten).filter(|_| !broken(Mutant::UnwrittenIsDurable));
+        let pending = self.in_flight.iter().map(|(_, changes)| changes).chain(unwritten);
         let snapshot_pending = pending.clone().any(|changes| changes.snapshot.is_some());
         if snapshot_pending {
             return LogIndex::ZERO;
@@ -100,13 +102,16 @@ impl Outbox {
 
     /// Messages of a term that is over prove nothing to anyone.
     pub(crate) fn term_ended(&mut self) {
-        self.withheld.clear();
+        self.withheld.retain(|_| broken(Mutant::OldAcksLeave));
     }
 
     /// Collects what changed into one write.
-    pub(crate) fn take_write(&mut self, hard_state: HardState, log: &Log) -> Option<Write> {
+    pub(crate) fn take_write(&mut self, mut hard_state: HardState, log: &Log) -> Option<Write> {
         if !self.unwritten.any() {
             return None;
+        }
+        if broken(Mutant::VoteLeftOutOfWrite) {
+            hard_state = HardState::new(hard_state.term(), None);
         }
         let changes = core::mem::take(&mut self.unwritten);
         self.issued = WriteNo(self.issued.0 + 1);
@@ -128,7 +133,10 @@ impl Outbox {
     pub(crate) fn persisted(&mut self, no: WriteNo) {
         assert!(no <= self.issued, "only what was handed out is confirmed");
         while self.in_flight.front().is_some_and(|(pending, _)| *pending <= no) {
-            self.in_flight.pop_front();
+            let confirmed = self.in_flight.pop_front();
+            if let Some((_, Changes { log: Some(from), .. })) = confirmed.filter(|_| broken(Mutant::DurableByIndex)) {
+                self.in_flight.iter_mut().for_each(|(_, changes)| changes.log = changes.log.filter(|at| *at > from));
+            }
         }
         // Not only from the front: what waits for term and vote may stand behind what waits for the log.
         let mut waiting = VecDeque::new();

@@ -1,6 +1,7 @@
 //! What a leader knows of one follower, and what may be sent to it next.
 
 use crate::config::Config;
+use crate::museum::{Mutant, broken};
 use crate::types::{LogIndex, Time};
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -85,7 +86,7 @@ impl Window {
     fn acknowledge(&mut self, matched: LogIndex) {
         while self.messages.front().is_some_and(|message| message.last <= matched) {
             if let Some(message) = self.messages.pop_front() {
-                self.bytes -= message.bytes;
+                self.bytes -= if broken(Mutant::WindowLeaks) { 0 } else { message.bytes };
             }
         }
     }
@@ -191,7 +192,9 @@ impl Progress {
     /// acknowledged again if an answer was lost.
     pub(crate) fn claim(&self) -> LogIndex {
         match self.sending {
-            Sending::Replicate(_) => self.verified.min(self.next.previous()).max(self.matched),
+            Sending::Replicate(_) if !broken(Mutant::ClaimsOnlyMatched) => {
+                self.verified.min(self.next.previous()).max(self.matched)
+            }
             _ => self.matched,
         }
     }
@@ -201,7 +204,7 @@ impl Progress {
     pub(crate) fn heartbeat(&mut self, now: Time, patience: Duration) -> bool {
         match &mut self.sending {
             Sending::Probe { waiting } => {
-                *waiting = false;
+                *waiting &= broken(Mutant::ProbeIsStuck);
                 false
             }
             Sending::Replicate(window) => {

@@ -1,6 +1,7 @@
 //! What a majority agrees on: the one function behind the commit index, read rounds and the lease.
 
 use crate::membership::{Half, Membership};
+use crate::museum::{Mutant, broken};
 use crate::types::MemberId;
 
 /// The largest value that a majority has reached, in both halves if the membership is joint; `None` without voters.
@@ -12,7 +13,11 @@ pub fn agreed<T: Ord + Copy>(membership: &Membership, reached: impl Fn(MemberId)
 
 /// For a handful of voters, counting is faster than sorting and needs no memory.
 fn agreed_by<T: Ord + Copy>(membership: &Membership, half: Half, reached: &impl Fn(MemberId) -> T) -> Option<T> {
-    let majority = membership.voters_of(half).count() / 2 + 1;
+    let voters = membership.voters_of(half).count();
+    let majority = if broken(Mutant::MajorityOffByOne) { voters.div_ceil(2) } else { voters / 2 + 1 };
+    if broken(Mutant::QuorumIsUnsorted) {
+        return membership.voters_of(half).map(reached).nth(majority - 1);
+    }
     membership
         .voters_of(half)
         .map(reached)

@@ -31,6 +31,7 @@ use crate::leader::Leader;
 use crate::log::Log;
 use crate::membership::Membership;
 use crate::message::{AppendResult, Body, Message};
+use crate::museum::{Mutant, broken};
 use crate::notice::{Halt, Notice, StepDown, Violation};
 use crate::outbox::{After, Outbox};
 use crate::progress::Sending;
@@ -206,7 +207,9 @@ impl Raft {
         if raft.log.membership().is_sole_voter(id) {
             raft.ready.timer = Some(Timer { earliest: now, latest: now });
         } else {
-            raft.promised_until = raft.promises_of_the_past();
+            if !broken(Mutant::RestartForgetsPromise) {
+                raft.promised_until = raft.promises_of_the_past();
+            }
             raft.set_election_timer();
         }
         raft
@@ -216,7 +219,8 @@ impl Raft {
     /// keeps the longest that any config it may have run with could have made it give.
     fn promises_of_the_past(&self) -> Time {
         // Not only a voter: the leader may know of a promotion that this member does not.
-        if self.term() == Term(0) {
+        let is_learner = !self.log.membership().is_voter(self.id);
+        if self.term() == Term(0) || (is_learner && broken(Mutant::LearnersForgetPromises)) {
             return Time::default();
         }
         let entries = self.log.entries().filter_map(|entry| match &entry.payload {
@@ -263,6 +267,7 @@ impl Raft {
                 self.count_own_vote();
                 self.commit_what_is_agreed();
             }
+            Input::StorageFailed if broken(Mutant::FailedSyncRetried) => {}
             Input::StorageFailed => self.halt(Halt::StorageFailed),
             Input::Applied(index) => self.on_applied(index),
             Input::SnapshotSent { to, last_included } => self.on_snapshot_sent(to, last_included),
@@ -278,7 +283,8 @@ impl Raft {
         let Message { from, term, body, .. } = message;
         let is_reply =
             matches!(body, Body::RequestVoteReply(_) | Body::AppendEntriesReply(_) | Body::InstallSnapshotReply(_));
-        if is_reply && !self.log.membership().contains(from) {
+        let listens = broken(Mutant::StrangerDeposes) || broken(Mutant::LateAckResurrects);
+        if is_reply && !self.log.membership().contains(from) && !listens {
             // Somebody who is no longer a member cannot depose a leader, or count for anything.
             return;
         }
@@ -290,6 +296,7 @@ impl Raft {
             _ => {}
         }
         match term.cmp(&self.term()) {
+            Ordering::Less if is_reply && broken(Mutant::OldTermAckCounts) => {}
             Ordering::Less => return self.on_old_term(from, &body),
             Ordering::Greater => self.become_follower(term, None, StepDown::HigherTerm),
             Ordering::Equal => {}
@@ -306,13 +313,15 @@ impl Raft {
 
     /// Only who was a member for sure can have been removed: a joiner whose addition was undone asks again.
     fn on_removed(&mut self, term: Term) {
-        if term >= self.term() && self.log.membership_at(self.commit).contains(self.id) {
+        let was_member = self.log.membership_at(self.commit).contains(self.id);
+        if term >= self.term() && (was_member || broken(Mutant::RemovedByRumour)) {
             self.notice(Notice::Removed);
         }
     }
 
     fn refuses_unread(&self, message: &Message) -> Option<Violation> {
-        if message.to != self.id || message.from == self.id {
+        let mine = message.to == self.id || broken(Mutant::AddresseeUnchecked);
+        if !mine || message.from == self.id {
             return Some(Violation::WrongAddressee);
         }
         if message.term == Term(0) && !matches!(message.body, Body::RequestVote(_) | Body::RequestVoteReply(_)) {
@@ -326,6 +335,8 @@ impl Raft {
         let led = self.term();
         if term > led {
             self.enter_term(term);
+        } else if broken(Mutant::StepDownForgetsVote) {
+            self.hard_state = HardState::new(term, None);
         }
         let next = Role::Follower(Follower::new(leader, self.commit));
         if let Role::Leader(leader) = core::mem::replace(&mut self.role, next) {
@@ -365,7 +376,7 @@ impl Raft {
     }
 
     fn tell_removed(&mut self, gone: &[MemberId]) {
-        for id in gone {
+        for id in gone.iter().filter(|_| !broken(Mutant::RemovedIsNotTold)) {
             if *id == self.id {
                 self.notice(Notice::Removed);
             } else if matches!(self.role, Role::Leader(_)) {
@@ -421,7 +432,8 @@ impl Raft {
         ready.write = self.outbox.take_write(self.hard_state, &self.log);
         self.outbox.take_messages(&mut ready.messages);
         if self.commit > self.handed_out {
-            ready.committed = self.log.copy(self.handed_out.next(), self.commit, u64::MAX);
+            let page = if broken(Mutant::HandsOutPages) { 64 } else { u64::MAX };
+            ready.committed = self.log.copy(self.handed_out.next(), self.commit, page);
             self.handed_out = self.commit;
         }
     }

@@ -1,10 +1,12 @@
 //! Linearizable reads: rounds that confirm leadership (thesis §6.4), and the lease that saves them (§6.4.1).
 
+use crate::museum::{Mutant, broken};
 use crate::quorum::agreed;
 use crate::raft::{Raft, Role};
 use crate::ready::{Lease, Refusal};
 use crate::types::{LogIndex, MemberId, ReadId, Time};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Reads of one leadership. At most one round is on its way; reads that come meanwhile share the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -38,6 +40,7 @@ impl Raft {
             return self.answer_read(id, Err(Refusal::NotLeader(leader)));
         };
         match lease {
+            None if broken(Mutant::ReadsLocally) => self.answer_read(id, Ok(self.commit)),
             Some(lease) => self.answer_read(id, Ok(lease.commit)),
             None => state.reads.waiting.push(id),
         }
@@ -47,11 +50,11 @@ impl Raft {
     /// own term is.
     pub(crate) fn begin_read_round(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let knows_commit = self.commit >= leader.term_start;
+        let knows_commit = self.commit >= leader.term_start || broken(Mutant::ReadBeforeOwnCommit);
         if leader.reads.waiting.is_empty() || leader.reads.round.is_some() || !knows_commit {
             return;
         }
-        leader.reads.latest += 1;
+        leader.reads.latest = if broken(Mutant::RoundsShareNumber) { 1 } else { leader.reads.latest + 1 };
         let reads = core::mem::take(&mut leader.reads.waiting);
         leader.reads.round = Some(Round { number: leader.reads.latest, index: self.commit, reads });
         leader.sign_of_life_due = true;
@@ -80,10 +83,12 @@ impl Raft {
     /// long, counted from when the leader *sent* what they answered, less what clocks may differ.
     pub(crate) fn lease(&self) -> Option<Lease> {
         let Role::Leader(leader) = &self.role else { return None };
-        if leader.lease_given_up || leader.transfer.is_some() || self.commit < leader.term_start {
+        let handing_over = leader.lease_given_up || leader.transfer.is_some();
+        let knows_commit = self.commit >= leader.term_start || broken(Mutant::LeaseBeforeOwnCommit);
+        if (handing_over && !broken(Mutant::LeaseSurvivesTransfer)) || !knows_commit {
             return None;
         }
-        if !self.log.membership().is_voter(self.id) {
+        if !self.log.membership().is_voter(self.id) && !broken(Mutant::LeaseWithoutVote) {
             // Whoever votes now may restart as the sole voter, which waits for nobody.
             return None;
         }
@@ -92,7 +97,8 @@ impl Raft {
             None if member == self.id => Time::NEVER,
             None => Time::default(),
         };
-        let until = agreed(self.log.membership(), promised)?.before(self.config.clock_drift_margin);
+        let drift = if broken(Mutant::LeaseIgnoresDrift) { Duration::ZERO } else { self.config.clock_drift_margin };
+        let until = agreed(self.log.membership(), promised)?.before(drift);
         (until > self.now).then_some(Lease { until, commit: self.commit })
     }
 }
