@@ -1,7 +1,7 @@
 //! The bytes of one `Payload::Commands`: what waited together stands in one entry.
 //!
 //! ```text
-//! version   1 byte    1
+//! version   1 byte    1, or 2 if any envelope is of kind 2
 //! elapsed   varint    milliseconds of replicated time since the batch before
 //! seed      8 bytes   little-endian; every command derives its own, see `Context::seed`
 //! count     varint    how many envelopes follow; a caller is known by its position among them
@@ -14,22 +14,30 @@
 //!             varint    lowest unacknowledged number
 //!             varint    length
 //!             bytes     the command, as the user's type encodes itself
+//!           1 byte    2 is a command whose caller gave it an id: first its client and then its id, each a varint
+//!                     of its length and that many bytes of UTF-8, 1 to 255; then as 1
 //! ```
 //!
-//! Varints are LEB128, as in protobuf. All members must make the same of the same bytes, for ever, so version 1 is
-//! frozen: whatever is not drawn here is damage to every build that knows version 1. New things come with a new
-//! version, which a build that does not know it must not take for damage: it halts instead of skipping what the
+//! Varints are LEB128, as in protobuf. All members must make the same of the same bytes, for ever, so what is
+//! drawn here is frozen: whatever is not drawn for a version is damage to every build that knows it. New things come
+//! with a new version, which a build that does not know it must not take for damage: it halts instead of skipping what the
 //! others apply, see [`BatchError::Newer`].
 
+use crate::command_id::CommandId;
 use crate::packet::{Envelope, Session, SessionId};
 use bytes::{Buf, Bytes};
 use prost::encoding::{decode_varint, encode_varint};
 use rafted_value_core::LogIndex;
 use std::fmt;
+use std::sync::Arc;
 
-const VERSION: u8 = 1;
+/// The newest.
+const VERSION: u8 = 2;
+/// The newest that knows nothing of given ids: builds that do not either can read it.
+const WITHOUT_IDS: u8 = 1;
 const REGISTER: u8 = 0;
 const COMMAND: u8 = 1;
+const COMMAND_WITH_ID: u8 = 2;
 
 /// What one entry carries.
 #[derive(Clone, PartialEq)]
@@ -57,6 +65,9 @@ pub(crate) enum BatchError {
     /// A number does not fit.
     #[error("a batch holds {0} too large")]
     TooLarge(&'static str),
+    /// Not a client's name, or not an id.
+    #[error("a batch whose {0} is not 1 to 255 bytes of text")]
+    Text(&'static str),
     /// Neither a registration nor a command.
     #[error("a batch holds an envelope of kind {0}")]
     Kind(u8),
@@ -71,7 +82,8 @@ impl Batch {
         // Room for the fixed part and for an envelope's five varints.
         let room: usize = 32 + self.envelopes.iter().map(|envelope| 32 + envelope.command.len()).sum::<usize>();
         let mut bytes = Vec::with_capacity(room);
-        bytes.push(VERSION);
+        let has_ids = self.envelopes.iter().any(|envelope| envelope.id.is_some());
+        bytes.push(if has_ids { VERSION } else { WITHOUT_IDS });
         encode_varint(self.elapsed_ms, &mut bytes);
         bytes.extend_from_slice(&self.seed.to_le_bytes());
         encode_varint(self.envelopes.len() as u64, &mut bytes);
@@ -83,11 +95,11 @@ impl Batch {
 
     /// Reads a batch; commands are slices of `bytes`.
     pub(crate) fn decode(mut bytes: Bytes) -> Result<Batch, BatchError> {
-        match byte(&mut bytes, "version")? {
-            VERSION => {}
+        let version = match byte(&mut bytes, "version")? {
             0 => return Err(BatchError::VersionZero),
+            version @ 1..=VERSION => version,
             newer => return Err(BatchError::Newer(newer)),
-        }
+        };
         let elapsed_ms = varint(&mut bytes, "elapsed time")?;
         let seed = bytes.try_get_u64_le().map_err(|_| BatchError::Ends("seed"))?;
         let count = small(&mut bytes, "count")?;
@@ -95,7 +107,7 @@ impl Batch {
         if count as usize > bytes.len() {
             return Err(BatchError::Ends("envelopes"));
         }
-        let envelopes = (0..count).map(|_| decode_envelope(&mut bytes)).collect::<Result<_, _>>()?;
+        let envelopes = (0..count).map(|_| decode_envelope(version, &mut bytes)).collect::<Result<_, _>>()?;
         match bytes.len() {
             0 => Ok(Batch { elapsed_ms, seed, envelopes }),
             left => Err(BatchError::Trailing(left)),
@@ -104,40 +116,61 @@ impl Batch {
 }
 
 fn encode_envelope(envelope: &Envelope, bytes: &mut Vec<u8>) {
-    match envelope.session {
-        Session::Register => bytes.push(REGISTER),
-        Session::Command { id, number, unacknowledged } => {
-            bytes.push(COMMAND);
-            encode_varint(id.index.0, bytes);
-            encode_varint(u64::from(id.offset), bytes);
-            bytes.extend_from_slice(&id.nonce.to_le_bytes());
-            encode_varint(number, bytes);
-            encode_varint(unacknowledged, bytes);
-            encode_varint(envelope.command.len() as u64, bytes);
-            bytes.extend_from_slice(&envelope.command);
+    let Session::Command { id: session, number, unacknowledged } = envelope.session else {
+        return bytes.push(REGISTER);
+    };
+    match &envelope.id {
+        None => bytes.push(COMMAND),
+        Some(id) => {
+            bytes.push(COMMAND_WITH_ID);
+            for text in [id.client(), id.id()] {
+                encode_varint(text.len() as u64, bytes);
+                bytes.extend_from_slice(text.as_bytes());
+            }
         }
+    }
+    encode_varint(session.index.0, bytes);
+    encode_varint(u64::from(session.offset), bytes);
+    bytes.extend_from_slice(&session.nonce.to_le_bytes());
+    encode_varint(number, bytes);
+    encode_varint(unacknowledged, bytes);
+    encode_varint(envelope.command.len() as u64, bytes);
+    bytes.extend_from_slice(&envelope.command);
+}
+
+fn decode_envelope(version: u8, bytes: &mut Bytes) -> Result<Envelope, BatchError> {
+    let id = match byte(bytes, "envelopes")? {
+        REGISTER => return Ok(Envelope { session: Session::Register, id: None, command: Bytes::new() }),
+        COMMAND => None,
+        COMMAND_WITH_ID if version > WITHOUT_IDS => {
+            let client = text(bytes, "client")?;
+            Some(Arc::new(CommandId::new(client, text(bytes, "id")?)))
+        }
+        kind => return Err(BatchError::Kind(kind)),
+    };
+    let index = LogIndex(varint(bytes, "session index")?);
+    let offset = small(bytes, "session offset")?;
+    let nonce = bytes.try_get_u64_le().map_err(|_| BatchError::Ends("session nonce"))?;
+    let session = SessionId { index, offset, nonce };
+    let number = varint(bytes, "command number")?;
+    let unacknowledged = varint(bytes, "unacknowledged number")?;
+    let command = sized(bytes, "command length", "command")?;
+    Ok(Envelope { session: Session::Command { id: session, number, unacknowledged }, id, command })
+}
+
+/// As many bytes as a varint says.
+fn sized(bytes: &mut Bytes, length: &'static str, what: &'static str) -> Result<Bytes, BatchError> {
+    match usize::try_from(varint(bytes, length)?) {
+        Ok(length) if length <= bytes.len() => Ok(bytes.split_to(length)),
+        _ => Err(BatchError::Ends(what)),
     }
 }
 
-fn decode_envelope(bytes: &mut Bytes) -> Result<Envelope, BatchError> {
-    match byte(bytes, "envelopes")? {
-        REGISTER => Ok(Envelope { session: Session::Register, command: Bytes::new() }),
-        COMMAND => {
-            let index = LogIndex(varint(bytes, "session index")?);
-            let offset = small(bytes, "session offset")?;
-            let nonce = bytes.try_get_u64_le().map_err(|_| BatchError::Ends("session nonce"))?;
-            let number = varint(bytes, "command number")?;
-            let unacknowledged = varint(bytes, "unacknowledged number")?;
-            let length = varint(bytes, "command length")?;
-            match usize::try_from(length) {
-                Ok(length) if length <= bytes.len() => Ok(Envelope {
-                    session: Session::Command { id: SessionId { index, offset, nonce }, number, unacknowledged },
-                    command: bytes.split_to(length),
-                }),
-                _ => Err(BatchError::Ends("command")),
-            }
-        }
-        kind => Err(BatchError::Kind(kind)),
+fn text(bytes: &mut Bytes, what: &'static str) -> Result<String, BatchError> {
+    let text = sized(bytes, what, what)?;
+    match std::str::from_utf8(&text) {
+        Ok(text) if (1..=CommandId::LIMIT).contains(&text.len()) => Ok(text.to_owned()),
+        _ => Err(BatchError::Text(what)),
     }
 }
 
@@ -176,27 +209,43 @@ pub(crate) mod tests {
         // As if its registration stood in a batch whose seed is the index.
         let place = Context::new(LogIndex(id.0), id.1, Term(1), Duration::ZERO, id.0);
         let id = SessionId { index: LogIndex(id.0), offset: id.1, nonce: place.seed() };
-        Envelope { session: Session::Command { id, number, unacknowledged }, command }
+        Envelope { session: Session::Command { id, number, unacknowledged }, id: None, command }
+    }
+
+    /// The same command with an id of its caller's.
+    pub(crate) fn with_id(client: &str, id: &str, envelope: Envelope) -> Envelope {
+        Envelope { id: Some(Arc::new(CommandId::new(client, id))), ..envelope }
     }
 
     /// A registration, for tests.
     pub(crate) fn register() -> Envelope {
-        Envelope { session: Session::Register, command: Bytes::new() }
+        Envelope { session: Session::Register, id: None, command: Bytes::new() }
     }
 
     fn example() -> Batch {
         let id = SessionId { index: LogIndex(300), offset: 2, nonce: 0x1112_1314_1516_1718 };
         let session = Session::Command { id, number: 5, unacknowledged: 4 };
-        let envelopes = vec![register(), Envelope { session, command: Bytes::from_static(b"abc") }];
+        let envelopes = vec![register(), Envelope { session, id: None, command: Bytes::from_static(b"abc") }];
         Batch { elapsed_ms: 200, seed: 0x0102_0304_0506_0708, envelopes }
     }
 
     const GOLDEN: &[u8] = b"\x01\xc8\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x00\x01\xac\x02\x02\x18\x17\x16\x15\x14\x13\x12\x11\x05\x04\x03abc";
 
+    /// The same with an id of its caller's: version, kind, texts.
+    const GOLDEN_WITH_ID: &[u8] = b"\x02\xc8\x01\x08\x07\x06\x05\x04\x03\x02\x01\x02\x00\x02\x03tax\x0217\xac\x02\x02\x18\x17\x16\x15\x14\x13\x12\x11\x05\x04\x03abc";
+
+    fn example_with_id() -> Batch {
+        let mut batch = example();
+        batch.envelopes[1] = with_id("tax", "17", batch.envelopes[1].clone());
+        batch
+    }
+
     #[test]
     fn the_bytes_never_change() {
-        assert_eq!(example().encode(), GOLDEN);
-        assert_eq!(Batch::decode(Bytes::from_static(GOLDEN)), Ok(example()));
+        for (batch, golden) in [(example(), GOLDEN), (example_with_id(), GOLDEN_WITH_ID)] {
+            assert_eq!(batch.encode(), golden);
+            assert_eq!(Batch::decode(Bytes::from_static(golden)), Ok(batch));
+        }
     }
 
     #[test]
@@ -208,10 +257,10 @@ pub(crate) mod tests {
 
     #[test]
     fn errors_name_what_is_wrong() {
-        let cases: [(&[u8], &str); 14] = [
+        let cases: [(&[u8], &str); 18] = [
             (b"", "a batch ends within its version"),
             (b"\x00", "a batch of version 0"),
-            (b"\x02", "a batch of version 2, this build knows up to 1"),
+            (b"\x03", "a batch of version 3, this build knows up to 2"),
             (b"\x01", "a batch ends within its elapsed time"),
             (b"\x01\xff", "a batch ends within its elapsed time"),
             (b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "a batch holds elapsed time too large"),
@@ -222,6 +271,10 @@ pub(crate) mod tests {
             (b"\x01\x00eight...\xff\xff\xff\xff\x7f", "a batch holds count too large"),
             (b"\x01\x00eight...\x01\x07", "a batch holds an envelope of kind 7"),
             (b"\x01\x00eight...\x01\x01\x01\x00nonce...\x01\x01\x04abc", "a batch ends within its command"),
+            (b"\x01\x00eight...\x01\x02\x01a\x01b", "a batch holds an envelope of kind 2"),
+            (b"\x02\x00eight...\x01\x02\x00\x01b", "a batch whose client is not 1 to 255 bytes of text"),
+            (b"\x02\x00eight...\x01\x02\x01a\x01\xff", "a batch whose id is not 1 to 255 bytes of text"),
+            (b"\x02\x00eight...\x01\x02\x01a\x05b", "a batch ends within its id"),
             (b"\x01\x00eight...\x00\x00", "a batch has 1 bytes too many at the end"),
         ];
         for (bytes, message) in cases {
@@ -232,8 +285,10 @@ pub(crate) mod tests {
 
     #[test]
     fn every_proper_prefix_is_an_error() {
-        for length in 0..GOLDEN.len() {
-            assert!(Batch::decode(Bytes::from_static(&GOLDEN[..length])).is_err(), "{length} bytes");
+        for golden in [GOLDEN, GOLDEN_WITH_ID] {
+            for length in 0..golden.len() {
+                assert!(Batch::decode(Bytes::from_static(&golden[..length])).is_err(), "{length} bytes");
+            }
         }
     }
 
@@ -246,8 +301,13 @@ pub(crate) mod tests {
         let bytes = prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from);
         prop_oneof![
             Just(register()),
-            (any::<(u64, u32)>(), any::<u64>(), any::<u64>(), bytes)
+            (any::<(u64, u32)>(), any::<u64>(), any::<u64>(), bytes.clone())
                 .prop_map(|(id, number, unacknowledged, bytes)| command(id, number, unacknowledged, bytes)),
+            ("[a-zé]{1,20}", "[a-zé]{1,20}", any::<u64>(), bytes).prop_map(|(client, id, number, bytes)| with_id(
+                &client,
+                &id,
+                command((1, 0), number, 0, bytes)
+            )),
         ]
     }
 
@@ -262,7 +322,7 @@ pub(crate) mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), valid_start: bool) {
-            let mut all = if valid_start { GOLDEN[..11].to_vec() } else { Vec::new() };
+            let mut all = if valid_start { GOLDEN_WITH_ID[..11].to_vec() } else { Vec::new() };
             all.extend(bytes);
             let _ = Batch::decode(Bytes::from(all));
         }

@@ -2,6 +2,7 @@
 //! concluded if they are not.
 
 use crate::caller::{Ask, Asked, Caller};
+use crate::command_id::CommandId;
 use crate::error::{ChangeError, CommandError, QueryError};
 use crate::packet::{Change, ChangeRefused, Envelope, Refused, Response, Session};
 use crate::session::{HandleSession, Ticket};
@@ -9,6 +10,7 @@ use crate::timers;
 use crate::value::{self, Value};
 use bytes::Bytes;
 use rafted_value_core::Time;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A handle's calls.
@@ -45,13 +47,19 @@ impl Calls {
     pub(crate) async fn command<V: Value>(
         &self,
         command: &V::Command,
+        id: Option<CommandId>,
         patience: Patience,
     ) -> Result<V::Reply, CommandError> {
+        if let Some(id) = id.as_ref().filter(|id| !id.is_valid()) {
+            return Err(CommandError::InvalidId { id: id.clone() });
+        }
         let command =
             value::encode(command).map_err(|error| CommandError::Unencodable { message: error.to_string() })?;
+        let id = id.map(Arc::new);
         loop {
             let ticket = self.ticket(patience).await?;
-            let Some(reply) = self.command_once(&ticket, command.clone(), patience).await? else { continue };
+            let envelope = Envelope { session: ticket.session(), id: id.clone(), command: command.clone() };
+            let Some(reply) = self.command_once(&ticket, envelope, patience).await? else { continue };
             return value::decode(&reply)
                 .map_err(|error| CommandError::UndecodableReply { message: error.to_string() });
         }
@@ -61,11 +69,10 @@ impl Calls {
     async fn command_once(
         &self,
         ticket: &Ticket,
-        command: Bytes,
+        envelope: Envelope,
         patience: Patience,
     ) -> Result<Option<Bytes>, CommandError> {
-        let ask = Ask::Command(Envelope { session: ticket.session(), command });
-        let Asked { response, perhaps_done, last } = self.caller.ask(&ask, patience.until).await;
+        let Asked { response, perhaps_done, last } = self.caller.ask(&Ask::Command(envelope), patience.until).await;
         let group = self.group().to_owned();
         match response {
             Some(Response::Applied(reply)) => Ok(Some(reply)),
@@ -101,7 +108,7 @@ impl Calls {
     }
 
     async fn register(&self, patience: Patience) -> Result<(), CommandError> {
-        let ask = Ask::Command(Envelope { session: Session::Register, command: Bytes::new() });
+        let ask = Ask::Command(Envelope { session: Session::Register, id: None, command: Bytes::new() });
         let Asked { response, last, .. } = self.caller.ask(&ask, patience.until).await;
         match response {
             Some(Response::Registered(id)) => {

@@ -2,6 +2,7 @@
 
 use crate::caller::Caller;
 use crate::calls::{Calls, Patience};
+use crate::command_id::CommandId;
 use crate::config::Config;
 use crate::contact::Contact;
 use crate::error::{ChangeError, CommandError, QueryError, StartError, StatusError};
@@ -68,7 +69,17 @@ impl<V: Value> Client<V> {
     ///
     /// [`CommandError`] says what may be concluded.
     pub async fn command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
-        self.inner.calls.command::<V>(&command, self.patience()).await
+        self.inner.calls.command::<V>(&command, None, self.patience()).await
+    }
+
+    /// As [`command`](Client::command), under an id that you choose; see
+    /// [`Group::command_with`](crate::Group::command_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn command_with(&self, id: CommandId, command: V::Command) -> Result<V::Reply, CommandError> {
+        self.inner.calls.command::<V>(&command, Some(id), self.patience()).await
     }
 
     /// Answers `query` from a value that contains every command answered before this call (linearizable).

@@ -30,9 +30,13 @@ pub struct Config {
     /// How many bytes of applied entries are kept at most for followers that make progress; one that is further
     /// behind gets the whole value. Default 64 MiB: seconds of heavy load, and a bearable price per group.
     pub max_retained_bytes: u64,
-    /// How many results of commands whose ids their callers chose are remembered for retries. Default 100, as in
-    /// RaftedValue. Not in use yet: such commands are to come. Those of sessions are remembered until acknowledged.
+    /// How many results of commands whose ids their callers chose are remembered for retries, of all clients together.
+    /// Default 100, as in RaftedValue. A call's own retries do not depend on it: their results are remembered by the
+    /// handle's session until it has them.
     pub max_retained_command_results: u32,
+    /// How many bytes the results of commands whose ids their callers chose may take; older ones are forgotten, the
+    /// latest one never. Default 8 MiB: 80 KB for each of a hundred, and they are part of every snapshot.
+    pub max_retained_result_bytes: u64,
     /// How many client sessions a group remembers; the least recently used one goes first. Default 10,000: more
     /// than handles are usually open at once, and about 2 MB when their clients have acknowledged everything.
     pub max_sessions: u32,
@@ -99,6 +103,7 @@ impl Default for Config {
             max_retained_committed_logs: core.max_retained_committed_logs,
             max_retained_bytes: core.max_retained_bytes,
             max_retained_command_results: 100,
+            max_retained_result_bytes: 8 << 20,
             max_sessions: 10_000,
             max_command_bytes: 8 << 20,
             max_uncommitted_bytes: core.max_uncommitted_bytes,
@@ -127,6 +132,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let rules = [
             (self.max_retained_command_results > 0, "max_retained_command_results", "be larger than zero"),
+            (self.max_retained_result_bytes > 0, "max_retained_result_bytes", "be larger than zero"),
             (self.max_sessions > 0, "max_sessions", "be larger than zero"),
             (self.max_command_bytes > 0, "max_command_bytes", "be larger than zero"),
             // An entry, and so a frame, holds at least one command.
@@ -157,6 +163,7 @@ impl Config {
             max_retained_command_results: Some(self.max_retained_command_results),
             max_sessions: Some(self.max_sessions),
             leader_hook: self.leader_hook.clone(),
+            max_retained_result_bytes: Some(self.max_retained_result_bytes),
         };
         let mut bytes = vec![EXTRA_VERSION];
         bytes.extend(extra.encode_to_vec());
@@ -188,6 +195,7 @@ impl Config {
             max_retained_command_results: extra
                 .max_retained_command_results
                 .unwrap_or(default.max_retained_command_results),
+            max_retained_result_bytes: extra.max_retained_result_bytes.unwrap_or(default.max_retained_result_bytes),
             max_sessions: extra.max_sessions.unwrap_or(default.max_sessions),
             max_command_bytes: extra.max_command_bytes.unwrap_or(default.max_command_bytes),
             max_uncommitted_bytes: core.max_uncommitted_bytes,
@@ -233,6 +241,7 @@ impl ConfigBuilder {
         max_retained_committed_logs: u64,
         max_retained_bytes: u64,
         max_retained_command_results: u32,
+        max_retained_result_bytes: u64,
         max_sessions: u32,
         max_command_bytes: u64,
         max_uncommitted_bytes: u64,
@@ -306,6 +315,8 @@ struct Extra {
     max_sessions: Option<u32>,
     #[prost(string, optional, tag = "5")]
     leader_hook: Option<String>,
+    #[prost(uint64, optional, tag = "6")]
+    max_retained_result_bytes: Option<u64>,
 }
 
 impl Extra {

@@ -50,6 +50,7 @@ mod tests {
             (Refused::OutcomeUnknown, Unknown),
             (Refused::NoSuchSession, Unknown),
             (Refused::Forgotten, Unknown),
+            (Refused::IdReused, NotApplied),
             (Refused::Panicked { message: text() }, Applied),
             (Refused::Undecodable { message: text() }, NotApplied),
             (Refused::Change(ChangeRefused::InProgress), Unknown),
@@ -74,7 +75,7 @@ mod tests {
             .filter(|(refused, _)| ChangeError::refused("jobs", refused.clone()).is_unknown())
             .map(|(refused, _)| refused)
             .collect();
-        assert_eq!(unknown.len(), 7, "{unknown:?}");
+        assert_eq!(unknown.len(), 8, "{unknown:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::applier::Applier;
 use crate::caller::{Ask, Caller, Here};
 use crate::calls::{Calls, Patience};
+use crate::command_id::CommandId;
 use crate::config::Config;
 use crate::contact::Contact;
 use crate::error::{ChangeError, CommandError, QueryError, StatusError};
@@ -71,7 +72,30 @@ impl<V: Value> Group<V> {
     /// [`CommandError`] says what may be concluded: whether the command was not applied, was applied, or may have
     /// been. Asking again through the same handle is another command.
     pub async fn command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
-        self.inner.calls.command::<V>(&command, self.patience()).await
+        self.inner.calls.command::<V>(&command, None, self.patience()).await
+    }
+
+    /// As [`command`](Group::command), under an id that you choose: whoever asks for the same id again, through
+    /// whatever handle and after whatever restart, gets the reply of the first time, and nothing runs twice.
+    ///
+    /// That holds as long as the group remembers the id: for the last
+    /// [`max_retained_command_results`](Config::max_retained_command_results) commands with ids, of all clients
+    /// together. What is forgotten is a new command.
+    ///
+    /// ```
+    /// # use rafted_value::{CommandError, CommandId, Group, Value};
+    /// # async fn bill<V: Value>(group: Group<V>, invoice: u64, command: V::Command) -> Result<V::Reply, CommandError> {
+    /// // Whether this program was restarted since it asked the first time does not matter.
+    /// group.command_with(CommandId::new("billing", format!("invoice {invoice}")), command).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Group::command); and [`CommandError::IdReused`] if the remembered command of this id has other
+    /// bytes than this one.
+    pub async fn command_with(&self, id: CommandId, command: V::Command) -> Result<V::Reply, CommandError> {
+        self.inner.calls.command::<V>(&command, Some(id), self.patience()).await
     }
 
     /// Answers `query` from a value that contains every command answered before this call (linearizable).

@@ -1,9 +1,11 @@
 //! What nodes say to each other, as structs: the loopback transport passes them as they are, the others as bytes.
 
+use crate::command_id::CommandId;
 use crate::contact::{Contact, GroupId};
 use bytes::Bytes;
 use rafted_value_core::{Config, LogIndex, MemberId, Message, SnapshotMeta, Term};
 use std::fmt;
+use std::sync::Arc;
 
 /// One thing that a node sends to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +131,8 @@ pub struct Join {
 pub struct Envelope {
     /// What it is.
     pub session: Session,
+    /// The id that its caller gave it, if any: what makes it happen once beyond its session.
+    pub id: Option<Arc<CommandId>>,
     /// The command, encoded; empty for a registration.
     pub command: Bytes,
 }
@@ -254,6 +258,8 @@ pub enum Refused {
     NoSuchSession,
     /// It was applied or refused earlier, and its result was acknowledged: it is forgotten.
     Forgotten,
+    /// Not applied: the same id was given to another command.
+    IdReused,
     /// Applied, but the command panicked: the same error on every member.
     Panicked {
         /// What the panic said.
@@ -296,7 +302,11 @@ impl fmt::Debug for Chunk {
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Envelope").field("session", &self.session).field("command", &Hidden(&self.command)).finish()
+        f.debug_struct("Envelope")
+            .field("session", &self.session)
+            .field("id", &self.id)
+            .field("command", &Hidden(&self.command))
+            .finish()
     }
 }
 

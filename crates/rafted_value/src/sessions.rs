@@ -16,11 +16,10 @@
 //!   is counted by the places of their commands in the log, so that every member evicts the same ones. A command of
 //!   an evicted session is not applied: it may be a retry of what was applied before the eviction.
 
+use crate::outcome::{Outcome, OutcomeRecord};
 use crate::packet::{Refused, Response, SessionId};
-use bytes::Bytes;
 use rafted_value_core::LogIndex;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// How far the numbers of one session may be apart that are remembered or awaited.
 pub(crate) const WINDOW: u64 = 1 << 14;
@@ -44,17 +43,6 @@ struct ClientSession {
     unacknowledged: u64,
     /// What became of the numbers from there on, as far as they arrived.
     results: BTreeMap<u64, Outcome>,
-}
-
-/// What becomes of a command when it runs: the same on every member, and the same for every retry.
-#[derive(Clone, PartialEq)]
-pub(crate) enum Outcome {
-    /// It ran; its reply, encoded.
-    Applied(Bytes),
-    /// It panicked, with this message.
-    Panicked(String),
-    /// It did not run: its bytes are not a command.
-    Undecodable(String),
 }
 
 /// A command of a session, without the command.
@@ -155,19 +143,14 @@ impl ClientSession {
             used_index: self.used.0.0,
             used_offset: self.used.1,
             unacknowledged: self.unacknowledged,
-            results: self.results.iter().map(|(number, outcome)| outcome.to_record(*number)).collect(),
+            results: self.results.iter().map(|(number, outcome)| ResultRecord::of(*number, outcome)).collect(),
         }
     }
 
     fn from_record(record: SessionRecord) -> Result<ClientSession, &'static str> {
         let mut results = BTreeMap::new();
         for result in record.results {
-            let outcome = match result.outcome {
-                Some(OutcomeRecord::Applied(reply)) => Outcome::Applied(reply),
-                Some(OutcomeRecord::Panicked(message)) => Outcome::Panicked(message),
-                Some(OutcomeRecord::Undecodable(message)) => Outcome::Undecodable(message),
-                None => return Err("a result of an unknown kind"),
-            };
+            let outcome = Outcome::from_record(result.outcome)?;
             if result.number < record.unacknowledged {
                 return Err("a result that was acknowledged");
             }
@@ -177,38 +160,6 @@ impl ClientSession {
         }
         let used = (LogIndex(record.used_index), record.used_offset);
         Ok(ClientSession { used, unacknowledged: record.unacknowledged, results })
-    }
-}
-
-impl Outcome {
-    fn to_record(&self, number: u64) -> ResultRecord {
-        let outcome = match self.clone() {
-            Outcome::Applied(reply) => OutcomeRecord::Applied(reply),
-            Outcome::Panicked(message) => OutcomeRecord::Panicked(message),
-            Outcome::Undecodable(message) => OutcomeRecord::Undecodable(message),
-        };
-        ResultRecord { number, outcome: Some(outcome) }
-    }
-}
-
-impl From<Outcome> for Response {
-    fn from(outcome: Outcome) -> Response {
-        match outcome {
-            Outcome::Applied(reply) => Response::Applied(reply),
-            Outcome::Panicked(message) => Response::Refused(Refused::Panicked { message }),
-            Outcome::Undecodable(message) => Response::Refused(Refused::Undecodable { message }),
-        }
-    }
-}
-
-/// Never prints a reply: it is the user's.
-impl fmt::Debug for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Outcome::Applied(reply) => write!(f, "Applied({} bytes)", reply.len()),
-            Outcome::Panicked(_) => f.write_str("Panicked"),
-            Outcome::Undecodable(_) => f.write_str("Undecodable"),
-        }
     }
 }
 
@@ -237,19 +188,14 @@ pub(crate) struct SessionRecord {
 struct ResultRecord {
     #[prost(uint64, tag = "1")]
     number: u64,
-    #[prost(oneof = "OutcomeRecord", tags = "2, 3, 4")]
+    #[prost(oneof = "OutcomeRecord", tags = "2, 3, 4, 5")]
     outcome: Option<OutcomeRecord>,
 }
 
-#[derive(Clone, PartialEq, prost::Oneof)]
-#[prost(skip_debug)]
-enum OutcomeRecord {
-    #[prost(bytes, tag = "2")]
-    Applied(Bytes),
-    #[prost(string, tag = "3")]
-    Panicked(String),
-    #[prost(string, tag = "4")]
-    Undecodable(String),
+impl ResultRecord {
+    fn of(number: u64, outcome: &Outcome) -> ResultRecord {
+        ResultRecord { number, outcome: Some(outcome.to_record()) }
+    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@ mod tests;
 use crate::batch::{Batch, BatchError};
 use crate::config::{Config, OnPanic, SettingsError};
 use crate::context::Context;
+use crate::outcome::Outcome;
 use crate::packet::{Envelope, Refused, Response, Session};
-use crate::sessions::{Outcome, Sessions, Ticket, WINDOW};
+use crate::remembered::{Limits, Remembered};
+use crate::sessions::{Sessions, Ticket, WINDOW};
 use crate::value::{Panicked, Value, decode, discard, encode, guarded};
 use bytes::Bytes;
 use rafted_value_core::{Config as CoreConfig, Entry, EntryId, Membership, Payload, SnapshotMeta};
@@ -24,6 +26,7 @@ use std::time::Duration;
 pub(crate) struct StateMachine<V> {
     value: V,
     sessions: Sessions,
+    remembered: Remembered,
     /// Replicated time: what all batches so far added up to.
     time_ms: u64,
     applied: EntryId,
@@ -68,6 +71,7 @@ impl<V: Value> StateMachine<V> {
         Ok(StateMachine {
             value,
             sessions: Sessions::default(),
+            remembered: Remembered::default(),
             time_ms: 0,
             applied: base.last_included,
             membership: base.membership,
@@ -110,6 +114,7 @@ impl<V: Value> StateMachine<V> {
         match Config::from_core(core_config) {
             Ok(config) => {
                 self.config = config;
+                self.remembered.shrink(self.limits());
                 self.core_config = Arc::clone(core_config);
                 Applied::default()
             }
@@ -145,16 +150,25 @@ impl<V: Value> StateMachine<V> {
             );
         };
         let ticket = Ticket { id, number, unacknowledged };
-        let on_panic = self.config.on_panic;
+        let (on_panic, limits) = (self.config.on_panic, self.limits());
         let mut panicked = None;
-        let response = self.sessions.once(place, ticket, WINDOW, || {
-            let outcome = run(&mut self.value, &envelope.command, context, on_panic);
+        let command = &envelope.command;
+        let mut run = || {
+            let outcome = run(&mut self.value, command, context, on_panic);
             if let Outcome::Panicked(message) = &outcome {
                 panicked = Some(message.clone());
             }
             outcome
+        };
+        let response = self.sessions.once(place, ticket, WINDOW, || match &envelope.id {
+            None => run(),
+            Some(id) => self.remembered.once(place, id, command, limits, run),
         });
         (response, panicked)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { results: self.config.max_retained_command_results, bytes: self.config.max_retained_result_bytes }
     }
 
     /// Answers an encoded query with an encoded answer.

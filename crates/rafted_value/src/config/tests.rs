@@ -10,6 +10,7 @@ fn unusual() -> Config {
         .max_retained_committed_logs(1)
         .max_retained_bytes(2)
         .max_retained_command_results(3)
+        .max_retained_result_bytes(10)
         .max_sessions(4)
         .max_command_bytes(5)
         .max_uncommitted_bytes(6)
@@ -53,6 +54,7 @@ fn errors_name_the_field_and_what_it_must_be() {
         (build().learner_timeout(SECOND), "learner_timeout must be at least twice election_timeout"),
         (build().max_sessions(0), "max_sessions must be larger than zero"),
         (build().max_retained_command_results(0), "max_retained_command_results must be larger than zero"),
+        (build().max_retained_result_bytes(0), "max_retained_result_bytes must be larger than zero"),
         (build().max_command_bytes(0), "max_command_bytes must be larger than zero"),
         (build().max_command_bytes(1 << 40), "max_command_bytes must be at most 32 MiB"),
         (build().max_append_bytes(1 << 40), "max_append_bytes must be at most 32 MiB"),
@@ -77,7 +79,7 @@ fn the_log_carries_every_field() {
 
 #[test]
 fn the_bytes_never_change() {
-    assert_eq!(unusual().to_core().extra, b"\x01\x08\x01\x10\x05\x18\x03\x20\x04\x2a\x04mail".as_slice());
+    assert_eq!(unusual().to_core().extra, b"\x01\x08\x01\x10\x05\x18\x03\x20\x04\x2a\x04mail\x30\x0a".as_slice());
 }
 
 #[test]

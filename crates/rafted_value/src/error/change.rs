@@ -176,6 +176,7 @@ impl ChangeError {
             | Refused::TooLarge { .. }
             | Refused::NoSuchSession
             | Refused::Forgotten
+            | Refused::IdReused
             | Refused::Panicked { .. }
             | Refused::Undecodable { .. } => ChangeError::OutcomeUnknown { group },
         }

@@ -1,6 +1,7 @@
 //! Why a command came to nothing.
 
 use super::{Conclusion, at};
+use crate::command_id::CommandId;
 use crate::contact::Contact;
 use crate::packet::Refused;
 use std::time::Duration;
@@ -44,6 +45,18 @@ pub enum CommandError {
         group: String,
         /// What is allowed, in bytes: `max_command_bytes`.
         limit: u64,
+    },
+    /// Not applied: the command's id, or the name of its client, is empty or too long.
+    #[error("{id} is no id of a command: its texts must have 1 to {} bytes", CommandId::LIMIT)]
+    InvalidId {
+        /// The id.
+        id: CommandId,
+    },
+    /// Not applied: the same id was given to another command, whose result is still remembered.
+    #[error("group {group:?} remembers another command of the same id")]
+    IdReused {
+        /// The group.
+        group: String,
     },
     /// Not applied: the command cannot be encoded.
     #[error("the command cannot be encoded: {message}")]
@@ -113,6 +126,7 @@ impl CommandError {
             E::NotLeader { .. } | E::NoSuchGroup { .. } | E::OtherValue { .. } => Conclusion::NotApplied,
             E::Busy { .. } | E::TooLarge { .. } | E::Stopped { .. } => Conclusion::NotApplied,
             E::Unencodable { .. } | E::Undecodable { .. } => Conclusion::NotApplied,
+            E::InvalidId { .. } | E::IdReused { .. } => Conclusion::NotApplied,
             E::OutcomeUnknown { .. } | E::Timeout { .. } => Conclusion::Unknown,
             E::SessionExpired { .. } | E::Forgotten { .. } => Conclusion::Unknown,
             E::Panicked { .. } | E::UndecodableReply { .. } => Conclusion::Applied,
@@ -140,6 +154,7 @@ impl CommandError {
             Refused::TooLarge { limit } => CommandError::TooLarge { group, limit },
             Refused::NoSuchSession => CommandError::SessionExpired { group },
             Refused::Forgotten => CommandError::Forgotten { group },
+            Refused::IdReused => CommandError::IdReused { group },
             Refused::Panicked { message } => CommandError::Panicked { message },
             Refused::Undecodable { message } => CommandError::Undecodable { group, message },
             Refused::Stopped => CommandError::Stopped { group },

@@ -101,9 +101,11 @@ impl QueryError {
             Refused::Undecodable { message } => QueryError::Undecodable { group, message },
             Refused::Stopped => QueryError::Stopped { group },
             // A query has neither an outcome nor a session: whoever said so did not lead, or no longer.
-            Refused::OutcomeUnknown | Refused::NoSuchSession | Refused::Forgotten | Refused::Change(_) => {
-                QueryError::NotLeader { group, leader: None }
-            }
+            Refused::OutcomeUnknown
+            | Refused::NoSuchSession
+            | Refused::Forgotten
+            | Refused::IdReused
+            | Refused::Change(_) => QueryError::NotLeader { group, leader: None },
         }
     }
 }

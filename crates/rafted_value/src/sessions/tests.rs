@@ -1,4 +1,5 @@
 use super::*;
+use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -95,7 +96,7 @@ fn debug_output_holds_no_reply() {
 
 #[test]
 fn records_that_were_never_written_are_refused() {
-    let result = |number| Outcome::Applied(Bytes::new()).to_record(number);
+    let result = |number| ResultRecord::of(number, &Outcome::Applied(Bytes::new()));
     let record = SessionRecord { index: 1, used_index: 1, unacknowledged: 3, ..SessionRecord::default() };
     let later = SessionRecord { used_index: 2, ..record.clone() };
     let with = |results| vec![SessionRecord { results, ..record.clone() }];

@@ -5,7 +5,7 @@
 //! version   1 byte    1
 //! checksum  4 bytes   CRC-32 of everything behind it, little-endian
 //! length    varint    of the header
-//! header    protobuf  name of the value's type, last included entry, replicated time, sessions
+//! header    protobuf  name of the value's type, last included entry, replicated time, sessions, remembered results
 //! value     bytes     to the end, as the user's type encodes itself
 //! ```
 //!
@@ -14,6 +14,7 @@
 use super::StateMachine;
 use crate::config::SettingsError;
 use crate::packet::Refused;
+use crate::remembered::{Remembered, RememberedRecord};
 use crate::sessions::{SessionRecord, Sessions};
 use crate::value::{Panicked, Value, decode, encode_into, guarded};
 use bytes::{Buf, Bytes};
@@ -29,7 +30,14 @@ const CHECKED: usize = 9;
 pub(crate) struct Frozen<V> {
     meta: SnapshotMeta,
     value: V,
+    beside: Beside,
+}
+
+/// What stands beside the value.
+#[derive(Clone)]
+struct Beside {
     sessions: Sessions,
+    remembered: Remembered,
     time_ms: u64,
 }
 
@@ -79,15 +87,18 @@ impl<V: Value> StateMachine<V> {
             Err(Refused::Panicked { message }) => return Err(SnapshotError::Panicked(message)),
             Err(_) => return Err(SnapshotError::Halted),
         };
-        let (meta, sessions) = (self.snapshot_meta(), self.sessions.clone());
-        Ok(Frozen { meta, value, sessions, time_ms: self.time_ms })
+        Ok(Frozen { meta: self.snapshot_meta(), value, beside: self.beside() })
+    }
+
+    fn beside(&self) -> Beside {
+        Beside { sessions: self.sessions.clone(), remembered: self.remembered.clone(), time_ms: self.time_ms }
     }
 
     #[cfg(test)]
     /// The snapshot as bytes, without a copy of the value in between.
     pub(crate) fn encode_snapshot(&self) -> Result<Bytes, SnapshotError> {
         let value = self.value().map_err(|_| SnapshotError::Halted)?;
-        encode_parts(self.applied, self.time_ms, &self.sessions, value)
+        encode_parts(self.applied, &self.beside(), value)
     }
 
     /// The state machine that a snapshot was made of.
@@ -100,15 +111,16 @@ impl<V: Value> StateMachine<V> {
         if found != meta.last_included {
             return Err(SnapshotError::OtherEntry { found, expected: meta.last_included });
         }
-        let sessions =
-            Sessions::from_records(header.sessions).map_err(|error| SnapshotError::Header(error.to_owned()))?;
+        let malformed = |error: &str| SnapshotError::Header(error.to_owned());
+        let sessions = Sessions::from_records(header.sessions).map_err(malformed)?;
+        let remembered = Remembered::from_records(header.remembered).map_err(malformed)?;
         let value = match guarded(|| decode::<V>(&bytes)) {
             Ok(Ok(value)) => value,
             Ok(Err(error)) => return Err(SnapshotError::Undecodable(error.to_string())),
             Err(Panicked(message)) => return Err(SnapshotError::Panicked(message)),
         };
         let fresh = StateMachine::new(value, meta)?;
-        Ok(StateMachine { sessions, time_ms: header.time_ms, ..fresh })
+        Ok(StateMachine { sessions, remembered, time_ms: header.time_ms, ..fresh })
     }
 }
 
@@ -120,22 +132,18 @@ impl<V: Value> Frozen<V> {
 
     /// Its bytes.
     pub(crate) fn encode(&self) -> Result<Bytes, SnapshotError> {
-        encode_parts(self.meta.last_included, self.time_ms, &self.sessions, &self.value)
+        encode_parts(self.meta.last_included, &self.beside, &self.value)
     }
 }
 
-fn encode_parts<V: Value>(
-    last_included: EntryId,
-    time_ms: u64,
-    sessions: &Sessions,
-    value: &V,
-) -> Result<Bytes, SnapshotError> {
+fn encode_parts<V: Value>(last_included: EntryId, beside: &Beside, value: &V) -> Result<Bytes, SnapshotError> {
     let header = Header {
         value: V::NAME.to_owned(),
         term: last_included.term.0,
         index: last_included.index.0,
-        time_ms,
-        sessions: sessions.to_records(),
+        time_ms: beside.time_ms,
+        sessions: beside.sessions.to_records(),
+        remembered: beside.remembered.to_records(),
     };
     let mut bytes = Vec::new();
     bytes.extend_from_slice(MAGIC);
@@ -185,4 +193,6 @@ struct Header {
     time_ms: u64,
     #[prost(message, repeated, tag = "5")]
     sessions: Vec<SessionRecord>,
+    #[prost(message, repeated, tag = "6")]
+    remembered: Vec<RememberedRecord>,
 }

@@ -1,6 +1,6 @@
 use super::snapshot::SnapshotError;
 use super::*;
-use crate::batch::tests::{command, register};
+use crate::batch::tests::{command, register, with_id};
 use proptest::prelude::*;
 use rafted_value_core::MemberId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -206,8 +206,8 @@ fn an_unreadable_batch_is_consumed_and_a_newer_one_is_not() {
     assert_eq!(applied.responses, [undecodable("a batch ends within its elapsed time")]);
     assert_eq!((applied.halt, machine.applied()), (None, EntryId::new(1, 1)));
 
-    let applied = machine.apply(&entry(2, Payload::Commands(Bytes::from_static(b"\x02"))));
-    let message = "entry (1,2) holds a batch of version 2, this build knows up to 1";
+    let applied = machine.apply(&entry(2, Payload::Commands(Bytes::from_static(b"\x03"))));
+    let message = "entry (1,2) holds a batch of version 3, this build knows up to 2";
     assert_eq!((applied.responses.len(), applied.halt.unwrap().to_string().as_str()), (0, message));
     assert_eq!(machine.applied(), EntryId::new(1, 1));
 }
@@ -229,6 +229,58 @@ fn undecodable_commands_are_refused_alike_for_ever() {
     let first = machine.apply(&commands(2, vec![garbage])).responses;
     assert!(matches!(&first[..], [Response::Refused(Refused::Undecodable { .. })]), "{first:?}");
     assert_eq!(machine.apply(&commands(3, vec![say(0, Fate::Fine)])).responses, first);
+}
+
+#[test]
+fn a_given_id_runs_once_in_whatever_session_until_it_is_forgotten() {
+    let config = Config::builder().max_retained_command_results(2).build().unwrap();
+    let mut machine = machine_with(&config);
+    // Of two sessions, as of a program before and after its restart.
+    let in_session = |offset, number, id: &str, word: &str| {
+        let bytes = encode(&Say { word: word.to_owned(), fate: Fate::Fine }).unwrap();
+        with_id("billing", id, command((1, offset), number, number, bytes))
+    };
+    let _ = machine.apply(&commands(1, vec![register(), register()]));
+    let first = machine.apply(&commands(2, vec![in_session(0, 0, "a", "once")])).responses;
+    assert_eq!(first, [count(1)]);
+    assert_eq!(machine.apply(&commands(3, vec![in_session(1, 0, "a", "once")])).responses, first);
+    let other = machine.apply(&commands(4, vec![in_session(1, 1, "a", "other")])).responses;
+    assert_eq!(other, [Response::Refused(Refused::IdReused)]);
+    assert_eq!(machine.apply(&commands(5, vec![in_session(1, 1, "a", "other")])).responses, other, "its retry");
+
+    // Two more take its place; the same id is a new command.
+    let _ = machine.apply(&commands(6, vec![in_session(0, 1, "b", "b"), in_session(0, 2, "c", "c")]));
+    assert_eq!(machine.apply(&commands(7, vec![in_session(1, 2, "a", "once")])).responses, [count(4)]);
+    assert_eq!(words(&machine), ["once", "b", "c", "once"]);
+}
+
+#[test]
+fn a_retry_of_the_same_call_is_safe_though_its_id_is_forgotten() {
+    let mut machine = machine_with(&Config::builder().max_retained_command_results(1).build().unwrap());
+    let named = |number, id| with_id("billing", id, say(number, Fate::Fine));
+    let _ = machine.apply(&commands(1, vec![register(), named(0, "a"), named(1, "b")]));
+    assert_eq!(machine.apply(&commands(2, vec![named(0, "a")])).responses, [count(1)], "its session has the result");
+    assert_eq!(words(&machine), ["0", "1"]);
+}
+
+#[test]
+fn a_panic_under_a_given_id_is_its_result() {
+    let mut machine = machine(OnPanic::Keep);
+    let bad = |number| with_id("billing", "a", command((1, 0), number, number, say(7, Fate::PanicAfter).command));
+    let _ = machine.apply(&commands(1, vec![register(), bad(0)]));
+    assert_eq!(machine.apply(&commands(2, vec![bad(1)])).responses, [panicked("after")]);
+    assert_eq!(words(&machine), ["7"], "it ran once");
+}
+
+#[test]
+fn fewer_results_are_remembered_as_soon_as_the_settings_say_so() {
+    let mut machine = machine(OnPanic::Keep);
+    let envelopes = (0..10).map(|number| with_id("billing", &number.to_string(), say(number, Fate::Fine)));
+    let _ = machine.apply(&commands(1, [register()].into_iter().chain(envelopes).collect()));
+    assert_eq!(machine.remembered.to_records().len(), 10);
+    let config = Config::builder().max_retained_command_results(3).build().unwrap();
+    let _ = machine.apply(&entry(2, Payload::Config(Arc::new(config.to_core()))));
+    assert_eq!(machine.remembered.to_records().len(), 3);
 }
 
 #[test]
@@ -283,14 +335,13 @@ fn entries_are_never_skipped() {
 /// A log of registrations, commands of every fate, retries, settings and damage.
 fn any_log() -> impl Strategy<Value = Vec<Entry>> {
     let said = (1..4_u64, 0..2_u32, 0..8_u64, 0..4_u64, prop::sample::select(FATES.to_vec()));
-    let envelope = prop_oneof![
-        1 => Just(register()),
-        6 => said.prop_map(|(index, offset, number, back, fate)| {
-            let word = format!("{index} {offset} {number}");
-            let bytes = encode(&Say { word, fate }).unwrap();
-            command((index, offset), number, number.saturating_sub(back), bytes)
-        }),
-    ];
+    let said = said.prop_map(|(index, offset, number, back, fate)| {
+        let word = format!("{index} {offset} {number}");
+        let bytes = encode(&Say { word, fate }).unwrap();
+        command((index, offset), number, number.saturating_sub(back), bytes)
+    });
+    let named = ("[ab]", "[a-d]", said.clone()).prop_map(|(client, id, said)| with_id(&client, &id, said));
+    let envelope = prop_oneof![1 => Just(register()), 5 => said, 2 => named];
     let batch = (0..50_u64, any::<u64>(), prop::collection::vec(envelope, 0..6));
     let payload = prop_oneof![
         20 => batch.prop_map(|(elapsed_ms, seed, envelopes)| {
@@ -305,8 +356,9 @@ fn any_log() -> impl Strategy<Value = Vec<Entry>> {
 
 fn any_config() -> impl Strategy<Value = Config> {
     let policies = vec![OnPanic::Keep, OnPanic::Restore, OnPanic::Halt];
-    (prop::sample::select(policies), 1..4_u32).prop_map(|(on_panic, max_sessions)| {
-        Config::builder().on_panic(on_panic).max_sessions(max_sessions).build().unwrap()
+    (prop::sample::select(policies), 1..4_u32, 1..4_u32).prop_map(|(on_panic, max_sessions, results)| {
+        let config = Config::builder().on_panic(on_panic).max_sessions(max_sessions);
+        config.max_retained_command_results(results).build().unwrap()
     })
 }
 
@@ -330,6 +382,7 @@ proptest! {
         }
         prop_assert_eq!(&one.value, &other.value);
         prop_assert_eq!(&one.sessions, &other.sessions);
+        prop_assert_eq!(&one.remembered, &other.remembered);
         prop_assert_eq!((one.time_ms, one.applied, one.halted), (other.time_ms, other.applied, other.halted));
     }
 

@@ -4,10 +4,12 @@ use super::Malformed;
 use super::fields::{WireContact, contact, id_bytes, index, member, name, optional_id};
 use super::frame::{self, frame, kind};
 use super::snapshot::WireConfig;
+use crate::command_id::CommandId;
 use crate::packet::{Change, Envelope, Join, Packet, Request, Session, SessionId};
 use bytes::Bytes;
 use prost::Message as _;
 use rafted_value_core::MemberId;
+use std::sync::Arc;
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct WireJoin {
@@ -40,6 +42,16 @@ struct WireCommand {
     session: Option<WireSession>,
     #[prost(bytes = "bytes", tag = "5")]
     command: Bytes,
+    #[prost(message, optional, tag = "6")]
+    id: Option<WireCommandId>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireCommandId {
+    #[prost(string, tag = "1")]
+    client: String,
+    #[prost(string, tag = "2")]
+    id: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -102,7 +114,8 @@ pub(super) fn encode(number: u64, request: &Request, limit: u32) -> Result<Bytes
         Request::Command { group, value, envelope } => {
             let (group, value) = (group.clone(), value.clone());
             let session = WireSession::of(&envelope.session);
-            let body = WireCommand { number, group, value, session, command: envelope.command.clone() };
+            let id = envelope.id.as_deref().map(WireCommandId::of);
+            let body = WireCommand { number, group, value, session, command: envelope.command.clone(), id };
             frame(kind::COMMAND, &body, limit)
         }
         Request::Query { group, value, query } => {
@@ -189,8 +202,20 @@ impl WireJoin {
 impl WireCommand {
     fn read(self) -> Result<(u64, Request), Malformed> {
         let session = self.session.map_or(Ok(Session::Register), WireSession::read)?;
-        let envelope = Envelope { session, command: self.command };
+        let id = self.id.map(WireCommandId::read).transpose()?.map(Arc::new);
+        let envelope = Envelope { session, id, command: self.command };
         Ok((self.number, Request::Command { group: name(self.group)?, value: name(self.value)?, envelope }))
+    }
+}
+
+impl WireCommandId {
+    fn of(id: &CommandId) -> WireCommandId {
+        WireCommandId { client: id.client().to_owned(), id: id.id().to_owned() }
+    }
+
+    fn read(self) -> Result<CommandId, Malformed> {
+        let id = CommandId::new(self.client, self.id);
+        if id.is_valid() { Ok(id) } else { Err(Malformed::Length { what: "a command's id" }) }
     }
 }
 

@@ -224,6 +224,7 @@ const PANICKED: u64 = 9;
 const UNDECODABLE: u64 = 10;
 const CHANGE: u64 = 11;
 const STOPPED: u64 = 12;
+const ID_REUSED: u64 = 13;
 
 impl WireRefused {
     fn of(number: u64, why: &Refused) -> WireRefused {
@@ -243,6 +244,7 @@ impl WireRefused {
             Refused::Undecodable { message } => WireRefused { text: cut(message), ..reason(UNDECODABLE) },
             Refused::Change(why) => WireRefused { number, ..WireRefused::of_change(why) },
             Refused::Stopped => reason(STOPPED),
+            Refused::IdReused => reason(ID_REUSED),
         }
     }
 
@@ -300,6 +302,7 @@ impl WireRefused {
             UNDECODABLE => Refused::Undecodable { message: text(self.text)? },
             CHANGE => Refused::Change(self.read_change()?),
             STOPPED => Refused::Stopped,
+            ID_REUSED => Refused::IdReused,
             kind => return Err(Malformed::UnknownKind { what: "reason", kind }),
         };
         Ok((number, Response::Refused(why)))

@@ -5,6 +5,7 @@ mod samples;
 
 use super::frame::Route;
 use super::*;
+use crate::command_id::CommandId;
 use crate::contact::GroupId;
 use crate::packet::{Chunk, Envelope, Request, Response, Session, SessionId};
 use bytes::BufMut as _;
@@ -13,6 +14,7 @@ use rafted_value_core::{
     AppendEntries, Body, Entry, EntryId, LogIndex, MemberId, Message, Payload, SnapshotMeta, Term, Time,
 };
 use samples::{group, member, raft};
+use std::sync::Arc;
 
 const LIMIT: u32 = 64 << 20;
 
@@ -186,7 +188,7 @@ fn what_is_printed_never_shows_the_users_bytes() {
     let secret = Bytes::from_static(b"hunter2");
     let names = || ("g".to_owned(), "v".to_owned());
     let ((group, value), (of_group, of_value)) = (names(), names());
-    let envelope = Envelope { session: Session::Register, command: secret.clone() };
+    let envelope = Envelope { session: Session::Register, id: None, command: secret.clone() };
     let shown = format!(
         "{:?} {:?} {:?} {:?} {:?}",
         Request::Command { group, value, envelope },
@@ -231,9 +233,11 @@ fn a_command() -> impl Strategy<Value = Packet> {
             Session::Command { id: SessionId { index: LogIndex(index), offset, nonce: number }, number, unacknowledged }
         })
     ];
-    (any::<u64>(), ".{0,40}", ".{0,40}", session, payload()).prop_map(|(number, group, value, session, command)| {
-        let envelope = Envelope { session, command };
-        Packet::Request { number, request: Request::Command { group, value, envelope } }
+    let id = proptest::option::of((".{1,40}", ".{1,40}").prop_map(|(client, id)| Arc::new(CommandId::new(client, id))));
+    let envelope = (session, id, payload()).prop_map(|(session, id, command)| Envelope { session, id, command });
+    (any::<u64>(), ".{0,40}", ".{0,40}", envelope).prop_map(|(number, group, value, envelope)| Packet::Request {
+        number,
+        request: Request::Command { group, value, envelope },
     })
 }
 

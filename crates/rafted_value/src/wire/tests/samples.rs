@@ -1,5 +1,6 @@
 //! One packet of each kind, with every field used.
 
+use crate::command_id::CommandId;
 use crate::contact::{ClusterId, Contact, GroupId, NodeId};
 use crate::packet::{
     Change, ChangeRefused, Chunk, Envelope, Join, MemberReport, Packet, Refused, Request, Response, Session, SessionId,
@@ -126,8 +127,13 @@ fn requests() -> Vec<(&'static str, Packet)> {
         number: 12,
         unacknowledged: 10,
     };
-    let command =
-        |session, command| Request::Command { group: name(), value: value(), envelope: Envelope { session, command } };
+    let with_id = |session, id, command| Request::Command {
+        group: name(),
+        value: value(),
+        envelope: Envelope { session, id, command },
+    };
+    let command = |session, command| with_id(session, None, command);
+    let id = Some(Arc::new(CommandId::new("billing", "17")));
     let join = Join {
         group: name(),
         value: value(),
@@ -146,6 +152,7 @@ fn requests() -> Vec<(&'static str, Packet)> {
         ("lead", Request::Change { group: name(), change: Change::Lead(Some(member(3))) }),
         ("configure", Request::Change { group: name(), change: Change::Configure(Box::default()) }),
         ("remove", Request::Change { group: name(), change: Change::Remove(member(3)) }),
+        ("command_with_id", with_id(session, id, Bytes::from_static(b"command"))),
     ];
     requests.into_iter().zip(1..).map(|((name, request), number)| (name, Packet::Request { number, request })).collect()
 }
@@ -195,6 +202,7 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("undecodable", Response::Refused(Refused::Undecodable { message: why() })),
         ("change_refused", Response::Refused(Refused::Change(ChangeRefused::NotCaughtUp(member(3))))),
         ("stopped", Response::Refused(Refused::Stopped)),
+        ("id_reused", Response::Refused(Refused::IdReused)),
     ];
     let number = |((name, response), number)| (name, Packet::Response { number, response });
     responses.into_iter().zip(1..).map(number).collect()
