@@ -569,5 +569,7 @@ fn change_refused(refusal: Refusal) -> ChangeRefused {
         Refusal::ChangeInProgress | Refusal::NothingCommittedInTerm => ChangeRefused::InProgress,
         // Of every request, not of changes: answered before.
         Refusal::NotLeader(_) | Refusal::Transferring | Refusal::Busy | Refusal::Halted => ChangeRefused::InProgress,
+        // Of a recovery, which is no request to the core.
+        Refusal::LeaderAlive(_) | Refusal::IsSurvivor | Refusal::MajorityRemains => ChangeRefused::InProgress,
     }
 }

@@ -51,6 +51,7 @@ pub mod quorum;
 mod raft;
 mod read;
 mod ready;
+mod recovery;
 mod types;
 
 pub use config::{Config, InvalidConfig};

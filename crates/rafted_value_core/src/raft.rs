@@ -12,6 +12,8 @@
 //! | a read | `read` |
 //! | a write is durable | `outbox`; then a candidate counts its own vote, a leader its own log |
 //!
+//! Beside it, `recovery`: what a survivor begins again from when a majority is lost for good.
+//!
 //! ```text
 //!                  timer               pre-votes of a majority        votes of a majority
 //!   Follower ───────────────► PreCandidate ─────────────► Candidate ─────────────► Leader

@@ -127,6 +127,12 @@ pub enum Refusal {
     Unresponsive(MemberId),
     /// The transfer was overridden by another request, or cancelled.
     Overridden,
+    /// A leader is alive, or may be: who, if known.
+    LeaderAlive(Option<MemberId>),
+    /// The survivor itself is named as lost.
+    IsSurvivor,
+    /// The members that are not named as lost can elect a leader: nothing has to be given up.
+    MajorityRemains,
     /// The settings cannot be used.
     InvalidConfig(crate::config::InvalidConfig),
     /// This member halted; see its notices.

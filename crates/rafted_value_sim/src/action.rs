@@ -56,6 +56,15 @@ pub enum Action {
         /// The client's name for it.
         label: String,
     },
+    /// An operator gives up members that are lost for good: another incarnation of the group begins at a survivor.
+    Recover {
+        /// The survivor.
+        at: MemberId,
+        /// The operator's name for it.
+        label: String,
+        /// Who is lost.
+        lost: Vec<MemberId>,
+    },
     /// A client wants another leader.
     Transfer {
         /// At whom.

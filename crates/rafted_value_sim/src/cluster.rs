@@ -32,6 +32,8 @@ pub struct Cluster {
     pub(crate) history: History,
     pub(crate) portraits: BTreeMap<MemberId, Portrait>,
     pub(crate) seen: Seen,
+    /// Of the group; the checker knows no other.
+    pub(crate) incarnation: u32,
     /// What happened since it was last asked.
     pub(crate) tales: Vec<Tale>,
 }
@@ -113,7 +115,7 @@ impl Cluster {
         self.start(Member::start(id, founding.durability, self.now, restored, Value::default(), chain))
     }
 
-    fn start(&mut self, member: Member) -> Result<(), Broken> {
+    pub(crate) fn start(&mut self, member: Member) -> Result<(), Broken> {
         let id = member.id;
         self.members.insert(id, member);
         self.paint(id)?;
@@ -211,6 +213,7 @@ impl Cluster {
                     member.clock.set_rate(now, rate);
                 }
             }
+            Action::Recover { at, label, lost } => self.recover(at, &label, &lost)?,
             Action::Propose { at, label, proposal } => {
                 let id = self.history.ask(&label, Wish::Entry);
                 self.feed(at, Input::Propose { id, proposal })?;
@@ -230,6 +233,11 @@ impl Cluster {
     fn deliver(&mut self, no: PacketNo, instead: Option<MemberId>) -> Result<(), Broken> {
         let Some(packet) = self.network.take(no) else { return Ok(()) };
         let to = instead.unwrap_or(packet.to);
+        let incarnation = |id: MemberId| self.members.get(&id).map(|member| member.incarnation);
+        if incarnation(packet.from) != incarnation(to) && incarnation(to).is_some() {
+            // As every driver: what members of another incarnation say is dropped unread.
+            return self.lose(packet);
+        }
         match packet.load {
             Load::Message(message) => self.feed(to, Input::Message(message)),
             Load::Transfer(transfer) => {
@@ -277,6 +285,13 @@ impl Cluster {
     }
 
     fn crash(&mut self, id: MemberId) -> Result<(), Broken> {
+        self.end(id)?;
+        self.tales.push(Tale::Crashed(id));
+        Ok(())
+    }
+
+    /// A member is no more, and whoever waits for it learns nothing.
+    pub(crate) fn end(&mut self, id: MemberId) -> Result<(), Broken> {
         let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
         for label in member.crash() {
             self.history.settle(&label, Fate::Unknown);
@@ -285,7 +300,6 @@ impl Cluster {
         for label in self.history.owed_by(id) {
             self.history.settle_read(&label, Outcome::Refused(None));
         }
-        self.tales.push(Tale::Crashed(id));
         self.paint(id)
     }
 
@@ -305,7 +319,7 @@ impl Cluster {
         let durability = self.members.values().next().map_or(Durability::Memory, |member| member.disk.durability);
         self.tales.push(Tale::Started(id));
         let member = Member::start(id, durability, self.now, Restored::joining(), Value::default(), Chain::default());
-        self.start(member)
+        self.start(Member { incarnation: self.incarnation, ..member })
     }
 
     /// Looks at a member again, and checks what changed.
@@ -319,7 +333,17 @@ impl Cluster {
     }
 
     pub(crate) fn observe(&mut self, event: Event) -> Result<(), Broken> {
-        let world = World { now: self.now, portraits: &self.portraits };
+        let present = |id: &MemberId| self.members.get(id).is_some_and(|it| it.incarnation == self.incarnation);
+        if !present(&event.by()) {
+            return Ok(());
+        }
+        let mut among = Vec::new();
+        if self.incarnation > 0 {
+            among.extend(self.portraits.iter().filter(|(id, _)| present(id)).map(|(id, it)| (*id, it.clone())));
+        }
+        let among = among.into_iter().collect();
+        let portraits = if self.incarnation > 0 { &among } else { &self.portraits };
+        let world = World { now: self.now, portraits };
         self.seen.check(&event, &world)?;
         self.seen.remember(event);
         Ok(())

@@ -175,7 +175,7 @@ impl Cluster {
             let waits = member.waiting.remove(&entry.id);
             self.observe(Event::Applied { by: id, id: entry.id, hash })?;
             if let Some(label) = waits {
-                self.observe(Event::Done { id: entry.id })?;
+                self.observe(Event::Done { by: id, id: entry.id })?;
                 self.history.settle(&label, Fate::Done(entry.id));
                 self.tales.push(Tale::Settled(label, Fate::Done(entry.id)));
             }

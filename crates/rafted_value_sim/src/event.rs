@@ -67,6 +67,8 @@ pub enum Event {
     },
     /// A client was told that its command is done.
     Done {
+        /// By whom.
+        by: MemberId,
         /// Where it stands.
         id: EntryId,
     },
@@ -79,4 +81,21 @@ pub enum Event {
         /// What it must see at least.
         floor: LogIndex,
     },
+}
+
+impl Event {
+    /// Who did it, or to whom it happened.
+    pub fn by(&self) -> MemberId {
+        match self {
+            Event::Moved { after, .. } => after.id,
+            Event::Verified { by, .. }
+            | Event::Campaigned { by, .. }
+            | Event::Voted { by, .. }
+            | Event::Acknowledged { by, .. }
+            | Event::Spoke { by, .. }
+            | Event::Applied { by, .. }
+            | Event::Done { by, .. }
+            | Event::ReadConfirmed { by, .. } => *by,
+        }
+    }
 }

@@ -116,6 +116,11 @@ impl History {
         }
     }
 
+    /// What stands after this entry was given up: nobody knows of it any more.
+    pub fn given_up_after(&mut self, last: LogIndex) {
+        self.known = self.known.min(last);
+    }
+
     /// What became of a request.
     pub fn fate(&self, label: &str) -> Option<&Fate> {
         self.requests.get(label)

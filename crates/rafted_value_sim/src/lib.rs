@@ -27,6 +27,7 @@ pub mod member;
 pub mod name;
 pub mod network;
 pub mod portrait;
+mod recovery;
 pub mod script;
 pub mod tale;
 pub mod value;

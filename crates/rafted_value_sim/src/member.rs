@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Member {
     /// Which.
     pub id: MemberId,
+    /// Of which incarnation of the group.
+    pub incarnation: u32,
     /// The real thing.
     pub raft: Option<Raft>,
     /// What time it believes it is.
@@ -49,6 +51,7 @@ impl Member {
         let disk = Disk::holding(durability, &restored, value.clone(), chain.clone());
         Member {
             id,
+            incarnation: 0,
             raft: Some(Raft::new(id, clock.shows(real), restored)),
             clock,
             disk,

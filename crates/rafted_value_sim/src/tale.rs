@@ -3,8 +3,8 @@
 use crate::history::{Fate, Outcome};
 use crate::name::Name;
 use rafted_value_core::{
-    AppendResult, Ballot, Body, Halt, MemberId, Membership, Message, Notice, Promotion, Refusal, Seat, StepDown,
-    Violation, VoteRefusal,
+    AppendResult, Ballot, Body, EntryId, Halt, MemberId, Membership, Message, Notice, Promotion, Refusal, Seat,
+    StepDown, Violation, VoteRefusal,
 };
 use std::fmt;
 
@@ -21,6 +21,8 @@ pub enum Tale {
     Crashed(MemberId),
     /// A member's process began again.
     Started(MemberId),
+    /// Another incarnation of the group begins at a member, with this entry.
+    Recovered(MemberId, EntryId),
 }
 
 impl fmt::Display for Tale {
@@ -31,6 +33,7 @@ impl fmt::Display for Tale {
             Tale::Read(label, outcome) => write!(f, "{label}: {outcome}"),
             Tale::Crashed(id) => write!(f, "{} crashes", Name(*id)),
             Tale::Started(id) => write!(f, "{} starts", Name(*id)),
+            Tale::Recovered(id, entry) => write!(f, "{} is what is left of the group, from {entry} on", Name(*id)),
         }
     }
 }
@@ -139,6 +142,10 @@ impl fmt::Display for Names<'_, Refusal> {
             Refusal::NotVoter(id) => write!(f, "{} does not vote", Name(*id)),
             Refusal::Unresponsive(id) => write!(f, "{} does not answer", Name(*id)),
             Refusal::Overridden => write!(f, "overridden"),
+            Refusal::LeaderAlive(Some(leader)) => write!(f, "{} leads, or did until lately", Name(*leader)),
+            Refusal::LeaderAlive(None) => write!(f, "a leader may be alive"),
+            Refusal::IsSurvivor => write!(f, "it is the survivor itself"),
+            Refusal::MajorityRemains => write!(f, "a majority remains"),
             Refusal::InvalidConfig(invalid) => write!(f, "{invalid}"),
             Refusal::Halted => write!(f, "it halted"),
         }

@@ -136,7 +136,7 @@ fn mark(tale: &Tale) -> String {
         Tale::Noticed(_, notice) => format!("{notice:?}"),
         Tale::Settled(_, fate) => format!("{fate:?}"),
         Tale::Read(_, outcome) => format!("{outcome:?}"),
-        Tale::Crashed(_) | Tale::Started(_) => format!("{tale:?}"),
+        Tale::Crashed(_) | Tale::Started(_) | Tale::Recovered(..) => format!("{tale:?}"),
     };
     debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }

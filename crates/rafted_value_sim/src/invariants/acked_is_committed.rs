@@ -9,7 +9,7 @@ use crate::name::Name;
 pub(super) const PROPERTY: Property = Property { name: "no lost ack", ids: "I38", check };
 
 fn check(event: &Event, seen: &Seen, _: &World<'_>) -> Result<(), String> {
-    if let Event::Done { id } = event {
+    if let Event::Done { id, .. } = event {
         let stands = seen.committed.at(id.index).is_some_and(|link| link.id == *id);
         return require(stands, || format!("a client was told that {id} is done, but it is not committed"));
     }
@@ -30,20 +30,20 @@ fn check(event: &Event, seen: &Seen, _: &World<'_>) -> Result<(), String> {
 mod tests {
     use super::PROPERTY;
     use crate::event::Event;
-    use crate::invariants::fixture::{committed, fires, having_seen, holds, leader, moved, portrait};
+    use crate::invariants::fixture::{committed, fires, having_seen, holds, leader, member, moved, portrait};
     use rafted_value_core::EntryId;
 
     #[test]
     fn fires_for_an_acknowledgement_of_something_uncommitted() {
         let seen = having_seen(&[&committed(portrait('A', 2, &[1, 2]), 1)]);
-        holds(&PROPERTY, &Event::Done { id: EntryId::new(1, 1) }, &seen, &[]);
-        fires(&PROPERTY, &Event::Done { id: EntryId::new(2, 2) }, &seen, &[]);
+        holds(&PROPERTY, &Event::Done { by: member('A'), id: EntryId::new(1, 1) }, &seen, &[]);
+        fires(&PROPERTY, &Event::Done { by: member('A'), id: EntryId::new(2, 2) }, &seen, &[]);
     }
 
     #[test]
     fn fires_for_a_leader_without_an_acknowledged_entry() {
         let mut seen = having_seen(&[&committed(portrait('A', 2, &[1, 2]), 2)]);
-        seen.remember(Event::Done { id: EntryId::new(2, 2) });
+        seen.remember(Event::Done { by: member('A'), id: EntryId::new(2, 2) });
         let before = portrait('B', 3, &[1]);
         holds(&PROPERTY, &moved(&before, &leader('B', 3, &[1, 2, 3])), &seen, &[]);
         fires(&PROPERTY, &moved(&before, &leader('B', 3, &[1, 3])), &seen, &[]);

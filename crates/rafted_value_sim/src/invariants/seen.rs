@@ -47,10 +47,23 @@ impl Seen {
             Event::Applied { id, hash, .. } => {
                 self.applied.insert(id.index, hash);
             }
-            Event::Done { id } => {
+            Event::Done { id, .. } => {
                 self.done.insert(id);
             }
             Event::Acknowledged { .. } | Event::Spoke { .. } | Event::ReadConfirmed { .. } => {}
+        }
+    }
+
+    /// What is known when another incarnation of the group begins with `log`: all of it will be committed, and whatever
+    /// else was ever done is given up. Terms, votes and leaders of the former incarnation mean nothing in it.
+    pub fn given_up_but(&self, log: &Chain) -> Seen {
+        let stands = |id: &EntryId| log.at(id.index).is_some_and(|link| link.id == *id);
+        Seen {
+            entries: log.links().iter().map(|link| (link.id, link.hash)).collect(),
+            committed: log.clone(),
+            applied: log.links().iter().map(|link| (link.id.index, link.hash)).collect(),
+            done: self.done.iter().copied().filter(stands).collect(),
+            ..Seen::default()
         }
     }
 

@@ -29,7 +29,9 @@ pub(super) fn perform(stage: &mut Stage, command: &str, lines: &mut Lines) -> Sa
         "cluster" | "bootstrap" => found(stage, verb, rest),
         "log" => make_up_log(stage, rest),
         "elect" | "fire" | "beat" | "pass" | "wait" | "settle" | "clock" => time(stage, verb, rest, lines),
-        "propose" | "read" | "transfer" | "configure" | "add" | "remove" | "voters" => wish(stage, verb, rest, lines),
+        "propose" | "read" | "transfer" | "configure" | "add" | "remove" | "voters" | "recover" => {
+            wish(stage, verb, rest, lines)
+        }
         "cut" | "mend" | "isolate" | "rejoin" | "heal" => links(stage, verb, rest, lines),
         "hold" | "release" => hold(stage, *verb == "hold", rest),
         "deliver" | "drop" | "duplicate" | "misroute" => packets(stage, verb, rest, lines),
@@ -111,7 +113,7 @@ fn time(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Sai
 }
 
 /// What clients and operators want: `propose A x y [size=100]`, `read A r`, `transfer A B`, `configure A key=value`,
-/// and changes of membership (see [`change`]).
+/// `recover A without C D E`, and changes of membership (see [`change`]).
 fn wish(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Said<()> {
     let word = first(words)?;
     if matches!(verb, "add" | "remove" | "voters") {
@@ -131,6 +133,11 @@ fn wish(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Sai
             let config = stage.cluster.members()[&at].raft.as_ref().ok_or("it is down")?.config();
             let proposal = Proposal::Config(settings((**config).clone(), words)?);
             stage.act(Action::Propose { at, label: format!("configure {}", words[1..].join(" ")), proposal }, lines)
+        }
+        "recover" => {
+            let lost = words.iter().skip_while(|word| **word != "without").skip(1);
+            let lost = lost.map(|word| member(&stage.cluster, word)).collect::<Said<_>>()?;
+            stage.act(Action::Recover { at, label: format!("recover {}", words.join(" ")), lost }, lines)
         }
         "read" => stage.act(Action::Read { at, label: nth(words, 1)?.to_owned() }, lines),
         _ => {
