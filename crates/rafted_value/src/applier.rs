@@ -2,6 +2,7 @@
 //! heartbeat waits for user code.
 
 use crate::contact::GroupId;
+use crate::hooks::{self, Hooks};
 use crate::mailbox::{Event, Mailbox};
 use crate::packet::{Refused, Response};
 use crate::state_machine::{Applied, StateMachine};
@@ -25,7 +26,7 @@ const TURN: Duration = Duration::from_micros(50);
 const READERS_TURN: Duration = Duration::from_micros(100);
 
 /// The state machine of one member, the work that waits for it, and the readers that wait for the work.
-pub(crate) struct Applier<V> {
+pub(crate) struct Applier<V: Value> {
     /// Never waited for by a future: one that is not polled could hold up everybody.
     state: RwLock<StateMachine<V>>,
     /// Somebody may read again.
@@ -35,6 +36,7 @@ pub(crate) struct Applier<V> {
     line: Mutex<Line>,
     /// The last entry that the value contains, for whoever does not want to wait for the line.
     applied: AtomicU64,
+    hooks: Arc<Hooks<V>>,
     group: GroupId,
     member: MemberId,
     mailbox: Arc<Mailbox>,
@@ -53,7 +55,12 @@ struct Line {
 /// Something to do to a value, in order.
 pub(crate) enum Work {
     /// Apply a committed entry and answer the callers of its commands.
-    Apply(Entry, Vec<Caller>),
+    Apply {
+        entry: Entry,
+        callers: Vec<Caller>,
+        /// Whether this is for the leader's hook to hear.
+        heard: bool,
+    },
     /// Replace the value by one that arrived, as [`Machine::decode`] made it.
     Install(Box<dyn Any + Send>),
 }
@@ -77,6 +84,7 @@ pub(crate) trait Machine: Send + Sync {
 impl<V: Value> Applier<V> {
     pub(crate) fn new(
         state: StateMachine<V>,
+        hooks: Arc<Hooks<V>>,
         (group, member): (GroupId, MemberId),
         mailbox: Arc<Mailbox>,
         runtime: Handle,
@@ -85,7 +93,7 @@ impl<V: Value> Applier<V> {
         let line = Mutex::new(Line { applied, ..Line::default() });
         let (state, applied) = (RwLock::new(state), AtomicU64::new(applied.0));
         let (turn_ended, readers) = (Notify::new(), AtomicUsize::new(0));
-        Arc::new(Applier { state, turn_ended, readers, line, applied, group, member, mailbox, runtime })
+        Arc::new(Applier { state, turn_ended, readers, line, applied, hooks, group, member, mailbox, runtime })
     }
 
     /// Reads the value once it contains `index`, on the caller's own thread. Cancellation safe.
@@ -106,6 +114,25 @@ impl<V: Value> Applier<V> {
             }
             turn.await;
         }
+    }
+
+    /// Answers a query of a caller in this process, which the leader does.
+    pub(crate) fn answer(&self, state: &StateMachine<V>, query: V::Query) -> Result<V::Answer, Refused> {
+        let Some(hook) = state.leader_hook() else { return state.look(|value| value.query(query)) };
+        let asked = value::guarded(|| value::encode(&query)).ok().and_then(Result::ok);
+        let answer = state.look(|value| value.query(query))?;
+        let answered = value::guarded(|| value::encode(&answer)).ok().and_then(Result::ok);
+        if let (Some(asked), Some(answered)) = (asked, answered) {
+            self.tell_of_query(state, hook, asked, answered);
+        }
+        Ok(answer)
+    }
+
+    fn tell_of_query(&self, state: &StateMachine<V>, hook: &str, query: Bytes, answer: Bytes) {
+        let mut told = self.hooks.listen(Some(hook));
+        let Ok(value) = state.value() else { return };
+        told.add(|told| hooks::Event::Answered { value: told.value(value), query, answer });
+        self.hooks.tell(told);
     }
 
     fn try_read(&self) -> Option<RwLockReadGuard<'_, StateMachine<V>>> {
@@ -160,15 +187,17 @@ impl<V: Value> Applier<V> {
 
     fn turn(&self, work: &mut VecDeque<Work>) {
         let mut answers = Vec::new();
-        let mut replaced = Vec::new();
+        let (mut happened, mut replaced) = (Vec::new(), Vec::new());
         let mut halted = false;
         let applied = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             let ends = timers::now().after(TURN);
             while let Some(next) = work.pop_front() {
                 match next {
-                    Work::Apply(entry, callers) => {
-                        let applied = state.apply(&entry);
+                    Work::Apply { entry, callers, heard } => {
+                        let mut told = self.hooks.listen(state.leader_hook().filter(|_| heard));
+                        let applied = state.apply_and_tell(&entry, &mut told);
+                        happened.push(told);
                         if let Some(why) = &applied.halt {
                             tracing::error!(%why, "the value cannot go on");
                             halted = true;
@@ -188,6 +217,7 @@ impl<V: Value> Applier<V> {
             state.applied().index
         };
         self.turn_ended.notify_waiters();
+        happened.into_iter().for_each(|told| self.hooks.tell(told));
         // Letting go of a value is user code.
         replaced.into_iter().for_each(value::discard);
         for (caller, response) in answers {
@@ -254,7 +284,12 @@ impl<V: Value> Machine for Applier<V> {
                 return caller.refuse(why);
             }
             tokio::task::spawn_blocking(move || {
-                let answer = applier.state.read().unwrap_or_else(PoisonError::into_inner).query(&query);
+                let state = applier.state.read().unwrap_or_else(PoisonError::into_inner);
+                let answer = state.query(&query);
+                if let (Some(hook), Ok(answer)) = (state.leader_hook(), &answer) {
+                    applier.tell_of_query(&state, hook, query, answer.clone());
+                }
+                drop(state);
                 caller.answer(answer.map_or_else(Response::Refused, Response::Answered));
             });
         });

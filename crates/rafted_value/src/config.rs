@@ -61,8 +61,8 @@ pub struct Config {
     /// What becomes of the value when a command panics. Default [`OnPanic::Keep`]: costs nothing, and the group
     /// goes on.
     pub on_panic: OnPanic,
-    /// The name under which the nodes registered the hook that a leader runs. Default: none, and nothing else is
-    /// accepted yet: hooks are to come.
+    /// The name under which every member registered the [`LeaderHook`](crate::LeaderHook) that the leader runs.
+    /// Default: none.
     pub leader_hook: Option<String>,
 }
 

@@ -58,20 +58,6 @@ pub(crate) struct MemberOf {
 }
 
 impl Contact {
-    /// As it stands in a membership: the node, then the address.
-    pub(crate) fn to_bytes(&self) -> bytes::Bytes {
-        let node = self.node.map_or(0, |node| node.0);
-        [&node.to_be_bytes()[..], self.address.as_bytes()].concat().into()
-    }
-
-    /// What a membership says; nothing if it is not of ours.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Contact> {
-        let (node, address) = bytes.split_first_chunk::<16>()?;
-        let node = u128::from_be_bytes(*node);
-        let address = std::str::from_utf8(address).ok()?.to_owned();
-        Some(Contact { address, node: (node != 0).then_some(NodeId(node)) })
-    }
-
     /// An address that a person gave: whatever node is there will do.
     pub(crate) fn anyone_at(address: impl Into<String>) -> Contact {
         Contact { address: address.into(), node: None }

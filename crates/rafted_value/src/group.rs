@@ -105,13 +105,14 @@ impl<V: Value> Group<V> {
     /// See [`QueryError`]; a query changes nothing, so that it can always be asked again.
     pub async fn query(&self, query: V::Query) -> Result<V::Answer, QueryError> {
         if let Some(state) = self.under_lease() {
-            let answer = state.look(|value| value.query(query));
+            let answer = self.inner.applier.answer(&state, query);
             return answer.map_err(|why| QueryError::refused(&self.inner.name, why));
         }
         let (calls, patience) = (&self.inner.calls, self.patience());
         match calls.query(&Calls::encode_query::<V>(&query)?, patience).await? {
             Response::ReadIndex(index) => {
-                let read = self.inner.applier.read(index, |state| state.look(|value| value.query(query)));
+                let applier = &self.inner.applier;
+                let read = applier.read(index, |state| applier.answer(state, query));
                 self.finish_reading(patience, read).await
             }
             response => calls.decode_answer::<V>(response),

@@ -10,6 +10,7 @@ use crate::lease::{LeasePublisher, PublishedLease};
 use crate::packet::{
     Change, ChangeRefused, Chunk, Envelope, Join, MemberReport, Packet, Refused, Response, StatusReport,
 };
+use crate::profile::Profile;
 use crate::snapshots;
 use crate::timers;
 use crate::transport::Origin;
@@ -17,8 +18,8 @@ use crate::waiting::{Caller, Waiting};
 use bytes::Bytes;
 use rafted_value_core as core;
 use rafted_value_core::{
-    Answer, EntryId, Input, LogIndex, MemberId, Membership, Message, Notice, Promotion, Proposal, Raft, ReadAnswer,
-    ReadId, Ready, Refusal, RequestId, RoleKind, Term, Time, Write,
+    Answer, Entry, EntryId, Input, LogIndex, MemberId, Membership, Message, Notice, Payload, Promotion, Proposal, Raft,
+    ReadAnswer, ReadId, Ready, Refusal, RequestId, RoleKind, Term, Time, Write,
 };
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -64,6 +65,8 @@ pub(crate) struct Member {
     /// Where members are.
     contacts: BTreeMap<MemberId, Contact>,
     strangers: BTreeMap<MemberId, Origin>,
+    /// The end of its log when it began: what that holds was applied in an earlier life, and no hook hears of it again.
+    replayed: LogIndex,
     /// A value that is arriving.
     arriving: Option<snapshots::Arriving>,
     /// A value that arrived and waits for the core's word.
@@ -134,6 +137,7 @@ impl Member {
             publisher: LeasePublisher::default(),
             config: raft.config().clone(),
             max_command_bytes: max_command_bytes(raft.config()),
+            replayed: raft.log().last_index(),
             raft,
             ready: Ready::default(),
             alarm: None,
@@ -228,7 +232,12 @@ impl Member {
             (false, Some(old)) => Promotion::Replacing(old),
             (false, None) => Promotion::WhenCaughtUp,
         };
-        let change = core::Change::AddLearner { id: join.member, contact: join.contact.to_bytes(), promotion };
+        if let Some(hook) = self.next_hook()
+            && !join.profile.has_hook(&hook)
+        {
+            return caller.refuse(Refused::Change(ChangeRefused::NoSuchHook { member: join.member, hook }));
+        }
+        let change = core::Change::AddLearner { id: join.member, contact: join.profile.to_bytes(), promotion };
         self.propose(Proposal::Membership(change), caller, joined);
     }
 
@@ -238,9 +247,9 @@ impl Member {
             Change::Remove(member) => {
                 self.propose(Proposal::Membership(core::Change::Remove(member)), caller, Response::Done);
             }
-            Change::Configure(config) => match settings(&config) {
-                Ok(_) => self.propose(Proposal::Config(*config), caller, Response::Done),
-                Err(why) => caller.refuse(Refused::Change(ChangeRefused::InvalidConfig(why))),
+            Change::Configure(config) => match self.check_settings(&config) {
+                Ok(()) => self.propose(Proposal::Config(*config), caller, Response::Done),
+                Err(why) => caller.refuse(Refused::Change(why)),
             },
             Change::Lead(to) => {
                 let id = RequestId(self.next_request());
@@ -248,6 +257,25 @@ impl Member {
                 self.step(Input::TransferLeadership { id, to });
             }
         }
+    }
+
+    /// Settings that are to be replicated: each member must be able to use them.
+    fn check_settings(&self, config: &core::Config) -> Result<(), ChangeRefused> {
+        let unusable = |why: String| ChangeRefused::InvalidConfig(why);
+        let settings = Config::from_core(config).map_err(|error| unusable(error.to_string()))?;
+        settings.validate().map_err(|error| unusable(error.to_string()))?;
+        let Some(hook) = settings.leader_hook else { return Ok(()) };
+        let has_it = |contact: &[u8]| Profile::from_bytes(contact).is_some_and(|profile| profile.has_hook(&hook));
+        match self.raft.log().membership().members().iter().find(|(_, member)| !has_it(&member.contact)) {
+            Some((member, _)) => Err(ChangeRefused::NoSuchHook { member: *member, hook }),
+            None => Ok(()),
+        }
+    }
+
+    /// The hook that the latest settings name, committed or not: whoever joins must have it.
+    fn next_hook(&self) -> Option<String> {
+        let log = self.raft.log();
+        Config::from_core(log.config_at(log.last_index())).ok()?.leader_hook
     }
 
     fn propose(&mut self, proposal: Proposal, caller: Caller, response: Response) {
@@ -353,7 +381,8 @@ impl Member {
         for entry in ready.committed.drain(..) {
             self.waiting.committed(entry.id.index);
             let callers = self.waiting.take(entry.id);
-            self.machine.clone().submit(Work::Apply(entry, callers));
+            let heard = self.is_for_the_hook(&entry);
+            self.machine.clone().submit(Work::Apply { entry, callers, heard });
         }
         for answer in ready.answers.drain(..) {
             self.on_answer(answer);
@@ -368,6 +397,14 @@ impl Member {
         if let Some(timer) = ready.timer.take() {
             self.alarm = Some(timers::draw(timer));
         }
+    }
+
+    /// What the leader's hook hears of: what is committed here while this member leads, but of empty entries only its own,
+    /// which says that it was elected.
+    fn is_for_the_hook(&self, entry: &Entry) -> bool {
+        let leads = self.raft.role() == RoleKind::Leader;
+        let foreign = matches!(entry.payload, Payload::Noop) && entry.id.term != self.raft.term();
+        leads && !foreign && entry.id.index > self.replayed
     }
 
     /// In memory everything is as durable as it will ever be at once.
@@ -514,7 +551,7 @@ impl Member {
         let follower = |id| status.followers.iter().find(|follower| follower.id == id);
         let members = status.membership.members().iter().map(|(id, member)| MemberReport {
             id: *id,
-            contact: Contact::from_bytes(&member.contact).unwrap_or_else(|| Contact::anyone_at("")),
+            contact: Profile::from_bytes(&member.contact).map_or_else(|| Contact::anyone_at(""), |it| it.contact),
             voter: member.seat.votes(),
             matched: follower(*id).map(|follower| follower.matched),
             silent_for_ms: follower(*id).map(|follower| follower.silent_for.as_millis() as u64),
@@ -534,22 +571,13 @@ impl Member {
 }
 
 fn contacts_of(membership: &Membership) -> BTreeMap<MemberId, Contact> {
-    membership.members().iter().filter_map(|(id, member)| Some((*id, Contact::from_bytes(&member.contact)?))).collect()
+    let members = membership.members().iter();
+    members.filter_map(|(id, member)| Some((*id, Profile::from_bytes(&member.contact)?.contact))).collect()
 }
 
 /// What the group allows; what a member cannot read, it leaves to those who can.
 fn max_command_bytes(config: &core::Config) -> u64 {
     Config::from_core(config).map_or(u64::MAX, |config| config.max_command_bytes)
-}
-
-/// Settings that are to be replicated: each member must be able to use them.
-fn settings(config: &core::Config) -> Result<Config, String> {
-    let settings = Config::from_core(config).map_err(|error| error.to_string())?;
-    settings.validate().map_err(|error| error.to_string())?;
-    match &settings.leader_hook {
-        Some(hook) => Err(format!("no member has a hook {hook:?}")),
-        None => Ok(settings),
-    }
 }
 
 fn change_refused(refusal: Refusal) -> ChangeRefused {

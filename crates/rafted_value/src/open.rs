@@ -5,17 +5,20 @@ use crate::config::Config;
 use crate::contact::{ClusterId, Contact, GroupId, MemberOf};
 use crate::error::OpenError;
 use crate::group::{Group, TIMEOUT};
+use crate::hook::LeaderHook;
+use crate::hooks::{self, Hooks};
 use crate::hosted::Hosted;
 use crate::lease::PublishedLease;
 use crate::mailbox::{Event, Mailbox};
 use crate::member::{Member, View};
 use crate::node::Node;
 use crate::packet::{ChangeRefused, Join, MemberReport, Refused, Request, Response, StatusReport};
+use crate::profile::Profile;
 use crate::state_machine::StateMachine;
 use crate::timers;
 use crate::value::Value;
 use rafted_value_core::{MemberId, Raft, Restored, RoleKind, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,6 +35,7 @@ pub struct GroupBuilder<V: Value> {
     node: Node,
     name: String,
     config: Config,
+    hooks: BTreeMap<String, hooks::Registered<V>>,
     value: Option<V>,
     bootstrap: bool,
     addresses: Vec<String>,
@@ -45,6 +49,7 @@ impl<V: Value> GroupBuilder<V> {
             node,
             name: V::NAME.to_owned(),
             config: Config::default(),
+            hooks: BTreeMap::new(),
             value: None,
             bootstrap: false,
             addresses: Vec::new(),
@@ -62,6 +67,13 @@ impl<V: Value> GroupBuilder<V> {
     /// The settings of the group, if it is founded here. Whoever joins gets the group's.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Registers a hook under a name that the group's [`Config::leader_hook`] may choose, now or later: do it on every
+    /// node. A group that is open on this node already keeps those that it was opened with.
+    pub fn hook(mut self, name: impl Into<String>, hook: impl LeaderHook<V>) -> Self {
+        self.hooks.insert(name.into(), Arc::new(hook));
         self
     }
 
@@ -109,6 +121,7 @@ impl<V: Value> GroupBuilder<V> {
         if !(1..=255).contains(&self.name.len()) {
             return Err(OpenError::InvalidName { group: self.name.chars().take(64).collect() });
         }
+        self.check_hooks()?;
         let (node, name) = (self.node.clone(), self.name.clone());
         let deadline = timers::now().after(self.timeout);
         let turn = node.inner.hosted.turn(&name);
@@ -129,12 +142,23 @@ impl<V: Value> GroupBuilder<V> {
         node.handle(&name, &opened).ok_or(OpenError::NothingToOpen { group: name })
     }
 
+    fn check_hooks(&self) -> Result<(), OpenError> {
+        let invalid = |why| Err(OpenError::InvalidHooks { group: self.name.clone(), why });
+        if self.hooks.len() > hooks::MOST {
+            return invalid(format!("there are {} of them, and {} are allowed", self.hooks.len(), hooks::MOST));
+        }
+        match self.hooks.keys().find(|name| !(1..=hooks::LONGEST_NAME).contains(&name.len())) {
+            Some(name) => invalid(format!("a name of {} bytes, and it must have 1 to 255", name.len())),
+            None => Ok(()),
+        }
+    }
+
     // ---- founding ----
 
     async fn found(mut self, deadline: Time) -> Result<Begun, OpenError> {
         let group = self.name.clone();
         self.config.validate().map_err(|invalid| OpenError::InvalidConfig { group, invalid })?;
-        if let Some(hook) = self.config.leader_hook.clone() {
+        if let Some(hook) = self.config.leader_hook.clone().filter(|hook| !self.hooks.contains_key(hook)) {
             return Err(OpenError::NoSuchHook { group: self.name.clone(), hook });
         }
         let core = self.config.to_core();
@@ -146,7 +170,7 @@ impl<V: Value> GroupBuilder<V> {
         let host = &self.node.inner.host;
         host.cluster.get_or_init(|| ClusterId(timers::identity()));
         let member = MemberOf { group: GroupId(timers::identity()), member: MemberId(timers::identity()) };
-        let restored = Restored::bootstrap(member.member, host.contact().to_bytes(), core);
+        let restored = Restored::bootstrap(member.member, self.profile().to_bytes(), core);
         let value = self.value.take().unwrap_or_else(V::new);
         let state = self.first_state(value, &restored)?;
         let begun = self.begin(member, restored, state);
@@ -199,8 +223,9 @@ impl<V: Value> GroupBuilder<V> {
     /// Asks to be taken in, following the leader, until that is committed.
     async fn ask_to_join(&self, member: MemberOf, report: StatusReport, deadline: Time) -> Result<(), OpenError> {
         let host = &self.node.inner.host;
-        let contact = host.contact();
-        let mut replaces = earlier_start(&report.members, &contact.address);
+        let profile = self.profile();
+        let address = &profile.contact.address;
+        let mut replaces = earlier_start(&report.members, address);
         let mut targets: VecDeque<Contact> = leader_first(&report);
         targets.extend(self.addresses.iter().map(Contact::anyone_at));
         let mut last = None;
@@ -210,15 +235,15 @@ impl<V: Value> GroupBuilder<V> {
                 group: self.name.clone(),
                 value: V::NAME.to_owned(),
                 member: member.member,
-                contact: contact.clone(),
+                profile: profile.clone(),
                 replaces,
                 learner: self.learner,
             });
             match self.ask(&target, request, deadline).await {
                 Some(Response::Joined { cluster, .. }) => {
                     let ours = *host.cluster.get_or_init(|| cluster);
-                    let (group, address) = (self.name.clone(), target.address.clone());
-                    return if ours == cluster { Ok(()) } else { Err(OpenError::OtherCluster { group, address }) };
+                    let (group, at) = (self.name.clone(), target.address.clone());
+                    return if ours == cluster { Ok(()) } else { Err(OpenError::OtherCluster { group, address: at }) };
                 }
                 Some(Response::Refused(Refused::NotLeader { leader: Some(leader) })) if leader != target => {
                     targets.retain(|known| *known != leader);
@@ -228,13 +253,16 @@ impl<V: Value> GroupBuilder<V> {
                 Some(Response::Refused(Refused::OtherValue { value })) => {
                     return Err(self.other_value(&value));
                 }
+                Some(Response::Refused(Refused::Change(ChangeRefused::NoSuchHook { hook, .. }))) => {
+                    return Err(OpenError::NoSuchHook { group: self.name.clone(), hook });
+                }
                 Some(Response::Refused(why @ Refused::Change(_)))
                     if why != Refused::Change(ChangeRefused::InProgress) =>
                 {
                     // The earlier start may have been removed, or lead, since the report.
                     last = Some((target.address.clone(), why));
                     if let Some(Response::Status(fresh)) = self.ask_for_status(&target.address, deadline).await {
-                        replaces = earlier_start(&fresh.members, &contact.address);
+                        replaces = earlier_start(&fresh.members, address);
                     }
                 }
                 Some(Response::Refused(why)) => last = Some((target.address.clone(), why)),
@@ -248,10 +276,16 @@ impl<V: Value> GroupBuilder<V> {
 
     // ---- both ----
 
+    fn profile(&self) -> Profile {
+        Profile { contact: self.node.inner.host.contact(), hooks: self.hooks.keys().cloned().collect() }
+    }
+
     fn begin(&self, member: MemberOf, restored: Restored, state: StateMachine<V>) -> Begun {
         let host = &self.node.inner.host;
         let raft = Raft::new(member.member, timers::now(), restored);
-        let applier = Applier::new(state, (member.group, member.member), host.mailbox.clone(), host.runtime.clone());
+        let hooks = Hooks::new(&self.name, self.hooks.clone());
+        let id = (member.group, member.member);
+        let applier = Applier::new(state, hooks, id, host.mailbox.clone(), host.runtime.clone());
         let what = (member.group, self.name.clone(), V::NAME);
         let lease = Arc::new(PublishedLease::default());
         let (it, view) = Member::new(raft, what, applier.clone(), lease.clone());

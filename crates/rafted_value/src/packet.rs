@@ -2,6 +2,7 @@
 
 use crate::command_id::CommandId;
 use crate::contact::{Contact, GroupId};
+use crate::profile::Profile;
 use bytes::Bytes;
 use rafted_value_core::{Config, LogIndex, MemberId, Message, SnapshotMeta, Term};
 use std::fmt;
@@ -118,8 +119,8 @@ pub struct Join {
     pub value: String,
     /// The new member.
     pub member: MemberId,
-    /// Where it is.
-    pub contact: Contact,
+    /// Where it is, and what it can do.
+    pub profile: Profile,
     /// The incarnation that it replaces, if it knows one.
     pub replaces: Option<MemberId>,
     /// Whether it stays a learner.
@@ -379,4 +380,11 @@ pub enum ChangeRefused {
     Overridden,
     /// The settings cannot be used.
     InvalidConfig(String),
+    /// The settings name a hook that this member did not register.
+    NoSuchHook {
+        /// The member.
+        member: MemberId,
+        /// The name of the hook.
+        hook: String,
+    },
 }

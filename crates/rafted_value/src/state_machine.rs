@@ -12,6 +12,7 @@ mod tests;
 use crate::batch::{Batch, BatchError};
 use crate::config::{Config, OnPanic, SettingsError};
 use crate::context::Context;
+use crate::hooks::{Event, Told};
 use crate::outcome::Outcome;
 use crate::packet::{Envelope, Refused, Response, Session};
 use crate::remembered::{Limits, Remembered};
@@ -81,21 +82,31 @@ impl<V: Value> StateMachine<V> {
         })
     }
 
-    /// Applies the next committed entry.
+    #[cfg(test)]
+    /// Applies the next committed entry; no hook hears of it.
     pub(crate) fn apply(&mut self, entry: &Entry) -> Applied {
+        self.apply_and_tell(entry, &mut Told::nobody())
+    }
+
+    /// Applies the next committed entry, and collects what a hook shall be told of it.
+    pub(crate) fn apply_and_tell(&mut self, entry: &Entry, told: &mut Told<V>) -> Applied {
         if let Some(halted) = &self.halted {
             return Applied { responses: Vec::new(), halt: Some(halted.clone()) };
         }
         assert_eq!(entry.id.index, self.applied.index.next(), "committed entries are applied in order");
         let applied = match &entry.payload {
-            Payload::Noop => Applied::default(),
+            Payload::Noop => {
+                told.add(|told| Event::Elected { value: told.value(&self.value), term: entry.id.term });
+                Applied::default()
+            }
             Payload::Membership(membership) => {
+                self.tell_of_members(membership, told);
                 self.membership = Arc::clone(membership);
                 Applied::default()
             }
             Payload::Config(config) => self.apply_config(entry.id, config),
             Payload::Commands(bytes) => match Batch::decode(bytes.clone()) {
-                Ok(batch) => self.apply_batch(entry.id, batch),
+                Ok(batch) => self.apply_batch(entry.id, batch, told),
                 Err(error @ BatchError::Newer(_)) => Applied::halted(Halted::NewerBatch { entry: entry.id, error }),
                 Err(error) => {
                     let refused = Refused::Undecodable { message: error.to_string() };
@@ -122,13 +133,23 @@ impl<V: Value> StateMachine<V> {
         }
     }
 
-    fn apply_batch(&mut self, entry: EntryId, batch: Batch) -> Applied {
+    fn tell_of_members(&self, next: &Membership, told: &mut Told<V>) {
+        let (old, new) = (&self.membership, next);
+        for member in new.members().keys().copied().filter(|member| !old.contains(*member)) {
+            told.add(|told| Event::Added { value: told.value(&self.value), member });
+        }
+        for member in old.members().keys().copied().filter(|member| !new.contains(*member)) {
+            told.add(|told| Event::Removed { value: told.value(&self.value), member });
+        }
+    }
+
+    fn apply_batch(&mut self, entry: EntryId, batch: Batch, told: &mut Told<V>) -> Applied {
         self.time_ms = self.time_ms.saturating_add(batch.elapsed_ms);
         let time = Duration::from_millis(self.time_ms);
         let mut applied = Applied::default();
         for (offset, envelope) in (0..).zip(batch.envelopes) {
             let context = Context::new(entry.index, offset, entry.term, time, batch.seed);
-            let (response, panicked) = self.apply_envelope(envelope, &context);
+            let (response, panicked) = self.apply_envelope(envelope, &context, told);
             applied.responses.push(response);
             if let Some(message) = panicked
                 && self.config.on_panic == OnPanic::Halt
@@ -141,7 +162,12 @@ impl<V: Value> StateMachine<V> {
     }
 
     /// The response; and if the command ran now, not earlier, and panicked: the message.
-    fn apply_envelope(&mut self, envelope: Envelope, context: &Context) -> (Response, Option<String>) {
+    fn apply_envelope(
+        &mut self,
+        envelope: Envelope,
+        context: &Context,
+        told: &mut Told<V>,
+    ) -> (Response, Option<String>) {
         let place = (context.index(), context.offset());
         let Session::Command { id, number, unacknowledged } = envelope.session else {
             return (
@@ -154,9 +180,19 @@ impl<V: Value> StateMachine<V> {
         let mut panicked = None;
         let command = &envelope.command;
         let mut run = || {
+            let before = told.value(&self.value);
             let outcome = run(&mut self.value, command, context, on_panic);
-            if let Outcome::Panicked(message) = &outcome {
-                panicked = Some(message.clone());
+            told.changed();
+            match &outcome {
+                Outcome::Applied(reply) => told.add(|told| Event::Committed {
+                    before,
+                    command: command.clone(),
+                    reply: reply.clone(),
+                    after: told.value(&self.value),
+                    context: *context,
+                }),
+                Outcome::Panicked(message) => panicked = Some(message.clone()),
+                Outcome::Undecodable(_) | Outcome::IdReused => {}
             }
             outcome
         };
@@ -197,6 +233,11 @@ impl<V: Value> StateMachine<V> {
     /// The last entry that the value contains.
     pub(crate) fn applied(&self) -> EntryId {
         self.applied
+    }
+
+    /// The name of the hook in force.
+    pub(crate) fn leader_hook(&self) -> Option<&str> {
+        self.config.leader_hook.as_deref()
     }
 
     #[cfg(test)]

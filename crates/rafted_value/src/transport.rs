@@ -19,6 +19,7 @@ mod tests;
 pub use crate::packet::{
     Change, ChangeRefused, Chunk, Envelope, Join, Packet, Refused, Request, Response, Session, SessionId,
 };
+pub use crate::profile::Profile;
 pub use loopback::{Loopback, LoopbackAt};
 pub use tcp::InsecureTcp;
 

@@ -89,6 +89,16 @@ pub enum ChangeError {
         /// Which field, and what it must be.
         why: String,
     },
+    /// Not done: the settings name a hook that this member did not register: if it led, the hook would not run.
+    #[error("{member} of group {group:?} has no hook {hook:?}")]
+    NoSuchHook {
+        /// The group.
+        group: String,
+        /// The member.
+        member: MemberId,
+        /// The name of the hook.
+        hook: String,
+    },
     /// Not done: it has not caught up, so that as a voter it would hold up every commit.
     #[error("{member} has not caught up with group {group:?}")]
     NotCaughtUp {
@@ -158,6 +168,7 @@ impl ChangeError {
             ChangeRefused::Unresponsive(member) => ChangeError::Unresponsive { group, member },
             ChangeRefused::Overridden => ChangeError::Overridden { group },
             ChangeRefused::InvalidConfig(why) => ChangeError::InvalidConfig { group, why },
+            ChangeRefused::NoSuchHook { member, hook } => ChangeError::NoSuchHook { group, member, hook },
         }
     }
 

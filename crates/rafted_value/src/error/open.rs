@@ -72,6 +72,14 @@ pub enum OpenError {
         /// The name of the hook.
         hook: String,
     },
+    /// A hook's name is neither empty nor longer than 255 bytes, and a member has 64 hooks at most.
+    #[error("the hooks of group {group:?} cannot be announced: {why}")]
+    InvalidHooks {
+        /// The group.
+        group: String,
+        /// What is wrong with them.
+        why: String,
+    },
     /// What is on disk cannot be used.
     #[error("group {group:?} cannot be restored: {why}")]
     Damaged {

@@ -1,11 +1,12 @@
 //! What is wanted of a group. Every body begins with the number that its answer carries.
 
 use super::Malformed;
-use super::fields::{WireContact, contact, id_bytes, index, member, name, optional_id};
+use super::fields::{WireContact, check_count, contact, id_bytes, index, member, name, optional_id};
 use super::frame::{self, frame, kind};
 use super::snapshot::WireConfig;
 use crate::command_id::CommandId;
 use crate::packet::{Change, Envelope, Join, Packet, Request, Session, SessionId};
+use crate::profile::Profile;
 use bytes::Bytes;
 use prost::Message as _;
 use rafted_value_core::MemberId;
@@ -27,7 +28,10 @@ struct WireJoin {
     replaces: Bytes,
     #[prost(bool, tag = "7")]
     learner: bool,
+    #[prost(string, repeated, tag = "8")]
+    hooks: Vec<String>,
 }
+const HOOKS: usize = 8;
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct WireCommand {
@@ -140,7 +144,10 @@ pub(super) fn encode(number: u64, request: &Request, limit: u32) -> Result<Bytes
 
 pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
     let (number, request) = match kind {
-        kind::JOIN => WireJoin::decode(bytes)?.read()?,
+        kind::JOIN => {
+            check_count("hooks", HOOKS, &bytes)?;
+            WireJoin::decode(bytes)?.read()?
+        }
         kind::COMMAND => WireCommand::decode(bytes)?.read()?,
         kind::QUERY => {
             let WireQuery { number, group, value, query } = WireQuery::decode(bytes)?;
@@ -180,9 +187,10 @@ impl WireJoin {
             group: join.group.clone(),
             value: join.value.clone(),
             member: id_bytes(join.member.0),
-            contact: Some(WireContact::of(&join.contact)),
+            contact: Some(WireContact::of(&join.profile.contact)),
             replaces: join.replaces.map_or_else(Bytes::new, |old| id_bytes(old.0)),
             learner: join.learner,
+            hooks: join.profile.hooks.clone(),
         }
     }
 
@@ -191,7 +199,10 @@ impl WireJoin {
             group: name(self.group)?,
             value: name(self.value)?,
             member: member(&self.member)?,
-            contact: contact(self.contact)?,
+            profile: Profile {
+                contact: contact(self.contact)?,
+                hooks: self.hooks.into_iter().map(name).collect::<Result<_, _>>()?,
+            },
             replaces: optional_id("the id of the replaced member", &self.replaces)?.map(MemberId),
             learner: self.learner,
         };

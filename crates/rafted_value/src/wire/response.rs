@@ -265,6 +265,7 @@ impl WireRefused {
             Why::Unresponsive(member) => about(10, member),
             Why::Overridden => plain(11),
             Why::InvalidConfig(why) => WireRefused { text: cut(why), ..plain(12) },
+            Why::NoSuchHook { member, hook } => WireRefused { text: cut(hook), ..about(13, member) },
         }
     }
 
@@ -283,6 +284,7 @@ impl WireRefused {
             10 => Why::Unresponsive(member(&self.member)?),
             11 => Why::Overridden,
             12 => Why::InvalidConfig(text(self.text)?),
+            13 => Why::NoSuchHook { member: member(&self.member)?, hook: name(self.text)? },
             kind => return Err(Malformed::UnknownKind { what: "refusal of a change", kind }),
         })
     }

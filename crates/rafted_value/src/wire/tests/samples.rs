@@ -6,6 +6,7 @@ use crate::packet::{
     Change, ChangeRefused, Chunk, Envelope, Join, MemberReport, Packet, Refused, Request, Response, Session, SessionId,
     StatusReport,
 };
+use crate::profile::Profile;
 use crate::wire::{Hello, Purpose, Role};
 use bytes::Bytes;
 use rafted_value_core::*;
@@ -138,10 +139,12 @@ fn requests() -> Vec<(&'static str, Packet)> {
         group: name(),
         value: value(),
         member: member(3),
-        contact: contact(),
+        profile: Profile { contact: contact(), hooks: vec![] },
         replaces: Some(member(2)),
         learner: true,
     };
+    let profile = Profile { hooks: vec!["mail".into()], ..join.profile.clone() };
+    let join_with_hooks = Join { profile, ..join.clone() };
     let requests = [
         ("join", Request::Join(join)),
         ("register", command(Session::Register, Bytes::new())),
@@ -153,6 +156,7 @@ fn requests() -> Vec<(&'static str, Packet)> {
         ("configure", Request::Change { group: name(), change: Change::Configure(Box::default()) }),
         ("remove", Request::Change { group: name(), change: Change::Remove(member(3)) }),
         ("command_with_id", with_id(session, id, Bytes::from_static(b"command"))),
+        ("join_with_hooks", Request::Join(join_with_hooks)),
     ];
     requests.into_iter().zip(1..).map(|((name, request), number)| (name, Packet::Request { number, request })).collect()
 }
@@ -181,6 +185,7 @@ fn status() -> Response {
 
 fn responses() -> Vec<(&'static str, Packet)> {
     let why = || "why".to_owned();
+    let no_such_hook = ChangeRefused::NoSuchHook { member: member(3), hook: "mail".into() };
     let responses = [
         ("joined", Response::Joined { group: group(), cluster: ClusterId(5) }),
         ("registered", Response::Registered(SessionId { index: LogIndex(77), offset: 2, nonce: 99 })),
@@ -203,6 +208,7 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("change_refused", Response::Refused(Refused::Change(ChangeRefused::NotCaughtUp(member(3))))),
         ("stopped", Response::Refused(Refused::Stopped)),
         ("id_reused", Response::Refused(Refused::IdReused)),
+        ("no_such_hook", Response::Refused(Refused::Change(no_such_hook))),
     ];
     let number = |((name, response), number)| (name, Packet::Response { number, response });
     responses.into_iter().zip(1..).map(number).collect()
