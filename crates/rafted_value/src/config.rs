@@ -40,6 +40,11 @@ pub struct Config {
     /// How many client sessions a group remembers; the least recently used one goes first. Default 10,000: more
     /// than handles are usually open at once, and about 2 MB when their clients have acknowledged everything.
     pub max_sessions: u32,
+    /// How long a client session may be idle, in replicated time, before the group forgets it. Default one hour: far
+    /// longer than anybody waits for one call, so that forgetting costs an idle handle one registration and nothing
+    /// else, and short enough that clients that are gone do not fill `max_sessions`. Replicated time counts at most
+    /// ten seconds between two commands: the first command after a quiet night forgets nobody.
+    pub session_timeout: Duration,
     /// How long an encoded command may be. Default 8 MiB: members wait for nothing else while they send, write or
     /// apply one command, and larger things belong into storage that is made for them.
     pub max_command_bytes: u64,
@@ -105,6 +110,7 @@ impl Default for Config {
             max_retained_command_results: 100,
             max_retained_result_bytes: 8 << 20,
             max_sessions: 10_000,
+            session_timeout: Duration::from_secs(3_600),
             max_command_bytes: 8 << 20,
             max_uncommitted_bytes: core.max_uncommitted_bytes,
             max_append_bytes: core.max_append_bytes,
@@ -134,6 +140,8 @@ impl Config {
             (self.max_retained_command_results > 0, "max_retained_command_results", "be larger than zero"),
             (self.max_retained_result_bytes > 0, "max_retained_result_bytes", "be larger than zero"),
             (self.max_sessions > 0, "max_sessions", "be larger than zero"),
+            // A call may have to wait for an election before its retry.
+            (self.session_timeout >= self.election_timeout, "session_timeout", "be at least election_timeout"),
             (self.max_command_bytes > 0, "max_command_bytes", "be larger than zero"),
             // An entry, and so a frame, holds at least one command.
             (self.max_command_bytes <= 32 << 20, "max_command_bytes", "be at most 32 MiB"),
@@ -164,6 +172,7 @@ impl Config {
             max_sessions: Some(self.max_sessions),
             leader_hook: self.leader_hook.clone(),
             max_retained_result_bytes: Some(self.max_retained_result_bytes),
+            session_timeout_nanos: Some(u64::try_from(self.session_timeout.as_nanos()).unwrap_or(u64::MAX)),
         };
         let mut bytes = vec![EXTRA_VERSION];
         bytes.extend(extra.encode_to_vec());
@@ -197,6 +206,7 @@ impl Config {
                 .unwrap_or(default.max_retained_command_results),
             max_retained_result_bytes: extra.max_retained_result_bytes.unwrap_or(default.max_retained_result_bytes),
             max_sessions: extra.max_sessions.unwrap_or(default.max_sessions),
+            session_timeout: extra.session_timeout_nanos.map_or(default.session_timeout, Duration::from_nanos),
             max_command_bytes: extra.max_command_bytes.unwrap_or(default.max_command_bytes),
             max_uncommitted_bytes: core.max_uncommitted_bytes,
             max_append_bytes: core.max_append_bytes,
@@ -243,6 +253,7 @@ impl ConfigBuilder {
         max_retained_command_results: u32,
         max_retained_result_bytes: u64,
         max_sessions: u32,
+        session_timeout: Duration,
         max_command_bytes: u64,
         max_uncommitted_bytes: u64,
         max_append_bytes: u64,
@@ -317,6 +328,8 @@ struct Extra {
     leader_hook: Option<String>,
     #[prost(uint64, optional, tag = "6")]
     max_retained_result_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    session_timeout_nanos: Option<u64>,
 }
 
 impl Extra {

@@ -37,9 +37,9 @@ impl Context {
 
     /// For how long the group has been counting: *replicated time*.
     ///
-    /// The leader adds to each batch of commands the milliseconds since the batch before. So it never goes back, it
-    /// is the same on every member and in every replay, and it stands still while a group is without a leader or
-    /// without commands for long: it is at most the true time since the group began. Good for expiry ("not before
+    /// The leader adds to each batch of commands the milliseconds since the batch before, ten seconds at most. So it
+    /// never goes back, it is the same on every member and in every replay, and it stands still while a group is
+    /// without a leader or without commands for long: it is at most the true time since the group began. Good for expiry ("not before
     /// ten minutes from now"), not for calendars: put a date into the command for that.
     pub fn time(&self) -> Duration {
         self.time

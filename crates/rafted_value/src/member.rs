@@ -34,6 +34,10 @@ const ENTRY_BYTES: usize = 1 << 20;
 /// How many reads may wait for a round.
 const READS: usize = 1 << 16;
 
+/// How much replicated time passes between two batches at most: what nobody noticed by a command is not counted, so
+/// that the first command after a quiet time does not end the sessions of everybody who was quiet as well.
+const LONGEST_STEP: Duration = Duration::from_secs(10);
+
 /// How many members outside the membership can be answered at most: a leader that this one does not know yet.
 const STRANGERS: usize = 16;
 
@@ -359,9 +363,8 @@ impl Member {
     /// How many milliseconds since the last stamp of this leadership. What is left of one counts next time.
     fn stamp(&mut self) -> u64 {
         let now = timers::now();
-        let last = *self.stamped.get_or_insert(now);
-        let elapsed = now.since(last).as_millis() as u64;
-        self.stamped = Some(last.after(Duration::from_millis(elapsed)));
+        let (elapsed, stamped) = step(self.stamped.unwrap_or(now), now);
+        self.stamped = Some(stamped);
         elapsed
     }
 
@@ -570,6 +573,17 @@ impl Member {
     }
 }
 
+/// The milliseconds that are counted between two batches, and up to when that is.
+fn step(last: Time, now: Time) -> (u64, Time) {
+    match now.since(last) {
+        longer if longer > LONGEST_STEP => (LONGEST_STEP.as_millis() as u64, now),
+        elapsed => {
+            let milliseconds = elapsed.as_millis() as u64;
+            (milliseconds, last.after(Duration::from_millis(milliseconds)))
+        }
+    }
+}
+
 fn contacts_of(membership: &Membership) -> BTreeMap<MemberId, Contact> {
     let members = membership.members().iter();
     members.filter_map(|(id, member)| Some((*id, Profile::from_bytes(&member.contact)?.contact))).collect()
@@ -599,5 +613,19 @@ fn change_refused(refusal: Refusal) -> ChangeRefused {
         Refusal::NotLeader(_) | Refusal::Transferring | Refusal::Busy | Refusal::Halted => ChangeRefused::InProgress,
         // Of a recovery, which is no request to the core.
         Refusal::LeaderAlive(_) | Refusal::IsSurvivor | Refusal::MajorityRemains => ChangeRefused::InProgress,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicated_time_keeps_what_is_left_of_a_millisecond_and_skips_quiet_times() {
+        let at = |microseconds: u64| Time(microseconds * 1_000);
+        assert_eq!(step(at(0), at(2_700)), (2, at(2_000)));
+        assert_eq!(step(at(2_000), at(3_400)), (1, at(3_000)));
+        assert_eq!(step(at(0), at(10_000_000)), (10_000, at(10_000_000)));
+        assert_eq!(step(at(0), at(3_600_000_000)), (10_000, at(3_600_000_000)));
     }
 }

@@ -15,6 +15,7 @@
 //! - When a registration finds `max_sessions` sessions, those that were used least recently are evicted. "Recently"
 //!   is counted by the places of their commands in the log, so that every member evicts the same ones. A command of
 //!   an evicted session is not applied: it may be a retry of what was applied before the eviction.
+//! - A session that was not used for `session_timeout` of replicated time is evicted too, where the next batch begins.
 
 use crate::outcome::{Outcome, OutcomeRecord};
 use crate::packet::{Refused, Response, SessionId};
@@ -36,9 +37,17 @@ pub(crate) struct Sessions {
 /// Where a command stands in the log: the index of its entry and which of the entry's commands it is.
 pub(crate) type Place = (LogIndex, u32);
 
+/// Where and when a command runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Moment {
+    pub(crate) place: Place,
+    /// Replicated time, in milliseconds.
+    pub(crate) time_ms: u64,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct ClientSession {
-    used: Place,
+    used: Moment,
     /// The lowest number whose result the client still waits for, as far as it said.
     unacknowledged: u64,
     /// What became of the numbers from there on, as far as they arrived.
@@ -57,22 +66,32 @@ pub(crate) struct Ticket {
 }
 
 impl Sessions {
-    /// Opens a session for the registration at `place`, and evicts others while there would be too many.
-    pub(crate) fn register(&mut self, place: Place, nonce: u64, max_sessions: u32) -> SessionId {
+    /// Evicts what was not used for longer than `timeout_ms`.
+    pub(crate) fn expire(&mut self, now_ms: u64, timeout_ms: u64) {
+        while let Some(oldest) = self.by_use.first_entry()
+            && let Some(session) = self.by_id.get(oldest.get())
+            && now_ms.saturating_sub(session.used.time_ms) > timeout_ms
+        {
+            self.by_id.remove(&oldest.remove());
+        }
+    }
+
+    /// Opens a session for the registration at this moment, and evicts others while there would be too many.
+    pub(crate) fn register(&mut self, now: Moment, nonce: u64, max_sessions: u32) -> SessionId {
         while self.by_id.len() >= max_sessions.max(1) as usize {
             let Some((_, evicted)) = self.by_use.pop_first() else { break };
             self.by_id.remove(&evicted);
         }
-        let id = SessionId { index: place.0, offset: place.1, nonce };
-        self.by_id.insert(id, ClientSession { used: place, unacknowledged: 0, results: BTreeMap::new() });
-        self.by_use.insert(place, id);
+        let id = SessionId { index: now.place.0, offset: now.place.1, nonce };
+        self.by_id.insert(id, ClientSession { used: now, unacknowledged: 0, results: BTreeMap::new() });
+        self.by_use.insert(now.place, id);
         id
     }
 
-    /// Runs the command at `place` unless it may have run before; answers with its outcome, remembered or new.
+    /// Runs the command at this moment unless it may have run before; answers with its outcome, remembered or new.
     pub(crate) fn once(
         &mut self,
-        place: Place,
+        now: Moment,
         ticket: Ticket,
         max_results: u64,
         run: impl FnOnce() -> Outcome,
@@ -80,9 +99,9 @@ impl Sessions {
         let Some(session) = self.by_id.get_mut(&ticket.id) else {
             return Response::Refused(Refused::NoSuchSession);
         };
-        self.by_use.remove(&session.used);
-        self.by_use.insert(place, ticket.id);
-        session.used = place;
+        self.by_use.remove(&session.used.place);
+        self.by_use.insert(now.place, ticket.id);
+        session.used = now;
         session.acknowledge(ticket.unacknowledged);
 
         if let Some(known) = session.results.get(&ticket.number) {
@@ -116,12 +135,16 @@ impl Sessions {
         for record in records {
             let id = SessionId { index: LogIndex(record.index), offset: record.offset, nonce: record.nonce };
             let session = ClientSession::from_record(record)?;
-            if sessions.by_use.insert(session.used, id).is_some() {
+            if sessions.by_use.insert(session.used.place, id).is_some() {
                 return Err("two sessions used at the same place");
             }
             if sessions.by_id.insert(id, session).is_some() {
                 return Err("two sessions with the same id");
             }
+        }
+        let times: Vec<u64> = sessions.by_use.values().map(|id| sessions.by_id[id].used.time_ms).collect();
+        if !times.is_sorted() {
+            return Err("a session used earlier than those before it");
         }
         Ok(sessions)
     }
@@ -140,10 +163,11 @@ impl ClientSession {
             index: id.index.0,
             offset: id.offset,
             nonce: id.nonce,
-            used_index: self.used.0.0,
-            used_offset: self.used.1,
+            used_index: self.used.place.0.0,
+            used_offset: self.used.place.1,
             unacknowledged: self.unacknowledged,
             results: self.results.iter().map(|(number, outcome)| ResultRecord::of(*number, outcome)).collect(),
+            used_ms: self.used.time_ms,
         }
     }
 
@@ -158,7 +182,7 @@ impl ClientSession {
                 return Err("two results of the same number");
             }
         }
-        let used = (LogIndex(record.used_index), record.used_offset);
+        let used = Moment { place: (LogIndex(record.used_index), record.used_offset), time_ms: record.used_ms };
         Ok(ClientSession { used, unacknowledged: record.unacknowledged, results })
     }
 }
@@ -181,6 +205,8 @@ pub(crate) struct SessionRecord {
     results: Vec<ResultRecord>,
     #[prost(fixed64, tag = "7")]
     nonce: u64,
+    #[prost(uint64, tag = "8")]
+    used_ms: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

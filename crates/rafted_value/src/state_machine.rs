@@ -16,7 +16,7 @@ use crate::hooks::{Event, Told};
 use crate::outcome::Outcome;
 use crate::packet::{Envelope, Refused, Response, Session};
 use crate::remembered::{Limits, Remembered};
-use crate::sessions::{Sessions, Ticket, WINDOW};
+use crate::sessions::{Moment, Sessions, Ticket, WINDOW};
 use crate::value::{Panicked, Value, decode, discard, encode, guarded};
 use bytes::Bytes;
 use rafted_value_core::{Config as CoreConfig, Entry, EntryId, Membership, Payload, SnapshotMeta};
@@ -145,6 +145,9 @@ impl<V: Value> StateMachine<V> {
 
     fn apply_batch(&mut self, entry: EntryId, batch: Batch, told: &mut Told<V>) -> Applied {
         self.time_ms = self.time_ms.saturating_add(batch.elapsed_ms);
+        // Before any of its commands: where sessions end does not depend on what they are used for.
+        let timeout = u64::try_from(self.config.session_timeout.as_millis()).unwrap_or(u64::MAX);
+        self.sessions.expire(self.time_ms, timeout);
         let time = Duration::from_millis(self.time_ms);
         let mut applied = Applied::default();
         for (offset, envelope) in (0..).zip(batch.envelopes) {
@@ -169,11 +172,10 @@ impl<V: Value> StateMachine<V> {
         told: &mut Told<V>,
     ) -> (Response, Option<String>) {
         let place = (context.index(), context.offset());
+        let now = Moment { place, time_ms: self.time_ms };
         let Session::Command { id, number, unacknowledged } = envelope.session else {
-            return (
-                Response::Registered(self.sessions.register(place, context.seed(), self.config.max_sessions)),
-                None,
-            );
+            let session = self.sessions.register(now, context.seed(), self.config.max_sessions);
+            return (Response::Registered(session), None);
         };
         let ticket = Ticket { id, number, unacknowledged };
         let (on_panic, limits) = (self.config.on_panic, self.limits());
@@ -196,7 +198,7 @@ impl<V: Value> StateMachine<V> {
             }
             outcome
         };
-        let response = self.sessions.once(place, ticket, WINDOW, || match &envelope.id {
+        let response = self.sessions.once(now, ticket, WINDOW, || match &envelope.id {
             None => run(),
             Some(id) => self.remembered.once(place, id, command, limits, run),
         });

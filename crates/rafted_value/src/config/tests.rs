@@ -12,6 +12,7 @@ fn unusual() -> Config {
         .max_retained_command_results(3)
         .max_retained_result_bytes(10)
         .max_sessions(4)
+        .session_timeout(5 * SECOND)
         .max_command_bytes(5)
         .max_uncommitted_bytes(6)
         .max_append_bytes(7)
@@ -52,6 +53,7 @@ fn errors_name_the_field_and_what_it_must_be() {
         (build().heartbeat_interval(SECOND), "election_timeout must be at least twice heartbeat_interval"),
         (build().clock_drift_margin(2 * SECOND), "clock_drift_margin must be at most election_timeout"),
         (build().learner_timeout(SECOND), "learner_timeout must be at least twice election_timeout"),
+        (build().session_timeout(SECOND / 2), "session_timeout must be at least election_timeout"),
         (build().max_sessions(0), "max_sessions must be larger than zero"),
         (build().max_retained_command_results(0), "max_retained_command_results must be larger than zero"),
         (build().max_retained_result_bytes(0), "max_retained_result_bytes must be larger than zero"),
@@ -79,7 +81,10 @@ fn the_log_carries_every_field() {
 
 #[test]
 fn the_bytes_never_change() {
-    assert_eq!(unusual().to_core().extra, b"\x01\x08\x01\x10\x05\x18\x03\x20\x04\x2a\x04mail\x30\x0a".as_slice());
+    assert_eq!(
+        unusual().to_core().extra,
+        b"\x01\x08\x01\x10\x05\x18\x03\x20\x04\x2a\x04mail\x30\x0a\x38\x80\xe4\x97\xd0\x12".as_slice()
+    );
 }
 
 #[test]

@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 const MAX_SESSIONS: u32 = 3;
 const MAX_RESULTS: u64 = 4;
 
-fn at(index: u64) -> Place {
-    (LogIndex(index), 0)
+const TIMEOUT: u64 = 10;
+
+/// One millisecond after the other.
+fn at(index: u64) -> Moment {
+    Moment { place: (LogIndex(index), 0), time_ms: index }
 }
 
 fn reply(number: u64) -> Response {
@@ -74,6 +77,21 @@ fn the_least_recently_used_session_goes() {
 }
 
 #[test]
+fn a_session_goes_when_it_was_not_used_for_longer_than_its_time() {
+    let mut sessions = Sessions::default();
+    let [a, b] = [1, 2].map(|index| sessions.register(at(index), 7, MAX_SESSIONS));
+    run(&mut sessions, 6, a, 0, 0);
+    sessions.expire(12, TIMEOUT);
+    assert_eq!(sessions.len(), 2, "ten are not longer than ten");
+    sessions.expire(13, TIMEOUT);
+    assert_eq!(sessions.by_id.keys().copied().collect::<Vec<_>>(), [a], "what is used stays");
+    assert_eq!(run(&mut sessions, 13, b, 0, 0), (false, Response::Refused(Refused::NoSuchSession)));
+    assert_eq!(run(&mut sessions, 14, a, 0, 0), (false, reply(0)), "a retry is a use");
+    sessions.expire(100, TIMEOUT);
+    assert_eq!((sessions.len(), sessions.by_use.len()), (0, 0));
+}
+
+#[test]
 fn a_refused_command_counts_as_a_use_too() {
     let mut sessions = Sessions::default();
     let [a, b] = [1, 2].map(|index| sessions.register(at(index), 7, 2));
@@ -99,10 +117,13 @@ fn records_that_were_never_written_are_refused() {
     let result = |number| ResultRecord::of(number, &Outcome::Applied(Bytes::new()));
     let record = SessionRecord { index: 1, used_index: 1, unacknowledged: 3, ..SessionRecord::default() };
     let later = SessionRecord { used_index: 2, ..record.clone() };
+    let sooner = SessionRecord { index: 2, used_index: 2, used_ms: 5, ..record.clone() };
+    let after = SessionRecord { index: 3, used_index: 3, used_ms: 4, ..record.clone() };
     let with = |results| vec![SessionRecord { results, ..record.clone() }];
     let cases = [
         (vec![record.clone(), record.clone()], "two sessions used at the same place"),
         (vec![record.clone(), later], "two sessions with the same id"),
+        (vec![sooner, after], "a session used earlier than those before it"),
         (with(vec![result(2)]), "a result that was acknowledged"),
         (with(vec![result(3), result(3)]), "two results of the same number"),
         (with(vec![ResultRecord { number: 3, outcome: None }]), "a result of an unknown kind"),
@@ -117,8 +138,8 @@ fn records_that_were_never_written_are_refused() {
 struct Model {
     registered: Vec<SessionId>,
     evicted: BTreeSet<SessionId>,
-    /// Who used a session, newest last; a registration is a use.
-    uses: Vec<SessionId>,
+    /// Who used a session and when, newest last; a registration is a use.
+    uses: Vec<(SessionId, u64)>,
     acknowledged: BTreeMap<SessionId, u64>,
     replies: BTreeMap<(SessionId, u64), u64>,
 }
@@ -128,14 +149,23 @@ impl Model {
         self.registered.iter().filter(|id| !self.evicted.contains(id)).copied().collect()
     }
 
-    fn register(&mut self, id: SessionId) {
+    fn expire(&mut self, now: u64) {
+        for id in self.alive() {
+            let (_, last_use) = self.uses.iter().rfind(|(used, _)| *used == id).unwrap();
+            if now - last_use > TIMEOUT {
+                self.evicted.insert(id);
+            }
+        }
+    }
+
+    fn register(&mut self, now: u64, id: SessionId) {
         if self.alive().len() == MAX_SESSIONS as usize {
-            let last_use = |id: &SessionId| self.uses.iter().rposition(|used| used == id);
+            let last_use = |id: &SessionId| self.uses.iter().rposition(|(used, _)| used == id);
             let oldest = self.alive().into_iter().min_by_key(last_use).unwrap();
             self.evicted.insert(oldest);
         }
         self.registered.push(id);
-        self.uses.push(id);
+        self.uses.push((id, now));
     }
 
     /// The response, with a reply that says when the command ran.
@@ -143,7 +173,7 @@ impl Model {
         if !self.alive().contains(&ticket.id) {
             return Response::Refused(Refused::NoSuchSession);
         }
-        self.uses.push(ticket.id);
+        self.uses.push((ticket.id, now));
         let bound = self.acknowledged.entry(ticket.id).or_default();
         *bound = ticket.unacknowledged.max(*bound);
         if ticket.number < *bound {
@@ -179,11 +209,13 @@ proptest! {
         let mut sessions = Sessions::default();
         let mut model = Model::default();
         for (now, step) in (1..).zip(steps) {
+            sessions.expire(now, TIMEOUT);
+            model.expire(now);
             match step {
                 Step::Register => {
                     let id = sessions.register(at(now), 7, MAX_SESSIONS);
                     prop_assert_eq!(id, SessionId { index: LogIndex(now), offset: 0, nonce: 7 });
-                    model.register(id);
+                    model.register(now, id);
                 }
                 Step::Command { session, number, unacknowledged } if !model.registered.is_empty() => {
                     // Any that ever was, the evicted ones too.

@@ -284,6 +284,31 @@ fn fewer_results_are_remembered_as_soon_as_the_settings_say_so() {
 }
 
 #[test]
+fn sessions_end_in_replicated_time_at_the_same_entry_everywhere() {
+    // Each batch takes ten milliseconds.
+    let config = Config { session_timeout: Duration::from_millis(25), ..Config::default() };
+    let mut machine = machine_with(&config);
+    let _ = machine.apply(&commands(1, vec![register(), register(), say(0, Fate::Fine)]));
+    for index in 2..=3 {
+        let _ = machine.apply(&commands(index, vec![command((1, 1), index, index, say(index, Fate::Fine).command)]));
+        assert_eq!(machine.session_count(), 2);
+    }
+    let mut restored =
+        StateMachine::<Tape>::restore(machine.snapshot_meta(), machine.encode_snapshot().unwrap()).unwrap();
+    for machine in [&mut machine, &mut restored] {
+        // A real retry: it was applied, and is not again.
+        let applied = machine.apply(&commands(4, vec![say(0, Fate::Fine), register()]));
+        assert_eq!(applied.responses[0], Response::Refused(Refused::NoSuchSession));
+        assert_eq!((machine.session_count(), words(machine)), (2, vec!["0", "2", "3"]));
+    }
+    let idle = Config { session_timeout: Duration::from_millis(5), ..Config::default() };
+    let _ = machine.apply(&entry(5, Payload::Config(Arc::new(idle.to_core()))));
+    assert_eq!(machine.session_count(), 2, "time stands still without commands");
+    let _ = machine.apply(&commands(6, vec![]));
+    assert_eq!(machine.session_count(), 0);
+}
+
+#[test]
 fn commands_know_where_and_when_they_run() {
     let mut machine = machine(OnPanic::Keep);
     let _ = machine.apply(&commands(1, vec![register(), say(0, Fate::Fine), say(1, Fate::Fine)]));
@@ -356,10 +381,13 @@ fn any_log() -> impl Strategy<Value = Vec<Entry>> {
 
 fn any_config() -> impl Strategy<Value = Config> {
     let policies = vec![OnPanic::Keep, OnPanic::Restore, OnPanic::Halt];
-    (prop::sample::select(policies), 1..4_u32, 1..4_u32).prop_map(|(on_panic, max_sessions, results)| {
-        let config = Config::builder().on_panic(on_panic).max_sessions(max_sessions);
-        config.max_retained_command_results(results).build().unwrap()
-    })
+    (prop::sample::select(policies), 1..4_u32, 1..4_u32, 20..200_u64).prop_map(
+        |(on_panic, max_sessions, results, ms)| {
+            let config = Config::builder().on_panic(on_panic).max_sessions(max_sessions);
+            let config = config.max_retained_command_results(results).build().unwrap();
+            Config { session_timeout: Duration::from_millis(ms), ..config }
+        },
+    )
 }
 
 proptest! {

@@ -22,10 +22,10 @@ fn checked(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn the_bytes_never_change() {
-    // version, checksum, header length, "tape", term 1, index 3, 20 ms, session (1,0) used at (2,0) with result 0, and
-    // the session's nonce
-    let header = b"\x0a\x04tape\x10\x01\x18\x03\x20\x14\x2a\x12\x08\x01\x18\x02\x32\x03\x12\x01\x01\
-        \x39\xc1\x5c\x02\x89\xec\x2d\x0a\x91";
+    // version, checksum, header length, "tape", term 1, index 3, 20 ms, session (1,0) used at (2,0) with result 0,
+    // the session's nonce, used at 20 ms
+    let header = b"\x0a\x04tape\x10\x01\x18\x03\x20\x14\x2a\x14\x08\x01\x18\x02\x32\x03\x12\x01\x01\
+        \x39\xc1\x5c\x02\x89\xec\x2d\x0a\x91\x40\x14";
     let value = b"\x81\xa4said\x91\x92\xa10\xcf\x97\x58\x35\xde\x2b\xe8\x41\x23";
     let mut bytes = example().encode_snapshot().unwrap().to_vec();
     let seed = bytes.split_off(bytes.len() - 8);
