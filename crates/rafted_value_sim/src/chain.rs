@@ -45,6 +45,13 @@ impl Chain {
         if index == LogIndex::ZERO { Some(0) } else { self.at(index).map(|link| link.hash) }
     }
 
+    /// The hash of a log that had the hash `before` and has got one more entry.
+    pub fn hash_after(before: u64, entry: &Entry) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (before, entry).hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// The last entry.
     pub fn last(&self) -> EntryId {
         self.links.last().map_or(EntryId::ZERO, |link| link.id)
@@ -83,14 +90,12 @@ impl Chain {
         let links = Arc::make_mut(&mut self.links);
         links.truncate(from.previous().0 as usize);
         for entry in entries {
-            let before = links.last().map_or(0, |link| link.hash);
-            let mut hasher = DefaultHasher::new();
-            (before, entry).hash(&mut hasher);
+            let hash = Chain::hash_after(links.last().map_or(0, |link| link.hash), entry);
             let membership = match &entry.payload {
                 Payload::Membership(membership) => Some(membership.clone()),
                 _ => None,
             };
-            links.push(Link { id: entry.id, hash: hasher.finish(), membership });
+            links.push(Link { id: entry.id, hash, membership });
         }
     }
 

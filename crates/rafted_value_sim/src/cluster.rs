@@ -5,6 +5,7 @@
 
 use crate::action::Action;
 use crate::chain::Chain;
+use crate::conformance::Specification;
 use crate::disk::Durability;
 use crate::event::Event;
 use crate::history::{Fate, History, Outcome, Wish};
@@ -34,6 +35,8 @@ pub struct Cluster {
     pub(crate) seen: Seen,
     /// Of the group; the checker knows no other.
     pub(crate) incarnation: u32,
+    /// The specification, if each step shall be held against it.
+    pub(crate) specification: Option<Box<Specification>>,
     /// What happened since it was last asked.
     pub(crate) tales: Vec<Tale>,
 }
@@ -120,6 +123,16 @@ impl Cluster {
         self.members.insert(id, member);
         self.paint(id)?;
         self.drain(id)
+    }
+
+    /// From now on each step of a member is held against the [`Specification`]: at the beginning of a run.
+    pub fn conform(&mut self) {
+        self.specification = Some(Box::default());
+    }
+
+    /// The specification, if the run is held against it.
+    pub fn specification(&self) -> Option<&Specification> {
+        self.specification.as_deref()
     }
 
     /// The simulation's time.
@@ -293,6 +306,9 @@ impl Cluster {
     /// A member is no more, and whoever waits for it learns nothing.
     pub(crate) fn end(&mut self, id: MemberId) -> Result<(), Broken> {
         let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        if let Some(specification) = &mut self.specification {
+            specification.crashed(id);
+        }
         for label in member.crash() {
             self.history.settle(&label, Fate::Unknown);
             self.tales.push(Tale::Settled(label, Fate::Unknown));

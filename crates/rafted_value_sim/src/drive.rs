@@ -1,10 +1,12 @@
 //! The driver of a member, in miniature: steps it and performs what it wants, in the order that the core asks for.
 
 use crate::cluster::Cluster;
+use crate::conformance::Step;
 use crate::event::Event;
 use crate::history::{Fate, Outcome, Wish};
 use crate::invariants::Broken;
 use crate::network::{Load, Packet};
+use crate::portrait::Portrait;
 use crate::tale::Tale;
 use crate::value::Transfer;
 use rafted_value_core::{
@@ -26,8 +28,9 @@ impl Cluster {
             let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
             let local = member.now(now);
             let Some(raft) = &mut member.raft else { return Ok(()) };
+            let told = self.specification.is_some().then(|| input.clone());
             raft.step(local, input);
-            self.perform_ready(id, claim, &mut inputs)?;
+            self.perform_ready(id, told.as_ref(), claim, &mut inputs)?;
         }
         Ok(())
     }
@@ -35,7 +38,7 @@ impl Cluster {
     /// What a member wants done although nothing happened: it has just started.
     pub(crate) fn drain(&mut self, id: MemberId) -> Result<(), Broken> {
         let mut inputs = VecDeque::new();
-        self.perform_ready(id, None, &mut inputs)?;
+        self.perform_ready(id, None, None, &mut inputs)?;
         while let Some(input) = inputs.pop_front() {
             self.feed(id, input)?;
         }
@@ -45,6 +48,7 @@ impl Cluster {
     fn perform_ready(
         &mut self,
         id: MemberId,
+        told: Option<&Input>,
         claim: Option<(Message, EntryId, EntryId)>,
         inputs: &mut VecDeque<Input>,
     ) -> Result<(), Broken> {
@@ -59,11 +63,13 @@ impl Cluster {
         if raft.is_halted() {
             member.timer = None;
         }
-        if let Some(write) = ready.write {
+        if let Some(write) = ready.write.clone() {
             self.submit(id, write, inputs);
         }
         self.note_claim(id, claim)?;
+        let before = self.portraits.get(&id).cloned().unwrap_or_else(|| Portrait::blank(id));
         self.paint(id)?;
+        self.explain(id, told, &before, &ready)?;
         for notice in ready.notices {
             self.hear(id, notice);
         }
@@ -81,6 +87,16 @@ impl Cluster {
             self.answer_read(id, answer)?;
         }
         self.serve_readers(id);
+        Ok(())
+    }
+
+    /// Holds the step against the specification, if that was asked for.
+    fn explain(&mut self, id: MemberId, input: Option<&Input>, before: &Portrait, ready: &Ready) -> Result<(), Broken> {
+        let Some(specification) = &mut self.specification else { return Ok(()) };
+        let Some(member) = self.members.get(&id) else { return Ok(()) };
+        let (Some(raft), Some(after)) = (&member.raft, self.portraits.get(&id)) else { return Ok(()) };
+        let (now, config, halted) = (member.now(self.now), &**raft.config(), raft.is_halted());
+        specification.observe(&Step { now, input, before, after, config, halted, ready })?;
         Ok(())
     }
 

@@ -17,6 +17,7 @@ pub mod calm;
 pub mod chain;
 pub mod clock;
 pub mod cluster;
+pub mod conformance;
 pub mod dice;
 pub mod disk;
 mod drive;

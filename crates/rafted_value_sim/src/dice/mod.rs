@@ -9,6 +9,7 @@ pub use die::Die;
 use crate::action::Action;
 use crate::calm::Calm;
 use crate::cluster::{Cluster, Founding};
+use crate::conformance;
 use crate::history::Fate;
 use crate::invariants::Broken;
 use crate::tale::Tale;
@@ -26,6 +27,8 @@ const ACTIONS: usize = 1500;
 pub struct Run {
     /// How often each kind of thing happened.
     pub marks: BTreeMap<String, u64>,
+    /// How often each action of the specification was taken.
+    pub taken: BTreeMap<conformance::Action, u64>,
     /// How many actions it took.
     pub actions: u64,
     /// How much time passed in the cluster.
@@ -62,6 +65,7 @@ pub fn play(seed: u64) -> Result<Run, Box<Failure>> {
 
 fn go(founding: &Founding, die: &mut Die, run: &mut Run, story: &mut Vec<String>) -> Result<(), String> {
     let mut cluster = Cluster::found(founding).map_err(|broken| broken.to_string())?;
+    cluster.conform();
     for step in 0..ACTIONS {
         let action = choose::what_next(&cluster, die, step);
         story.push(format!("{action:?}"));
@@ -72,6 +76,7 @@ fn go(founding: &Founding, die: &mut Die, run: &mut Run, story: &mut Vec<String>
     }
     end_well(&mut cluster)?;
     run.simulated = cluster.now();
+    run.taken = cluster.specification().map(|specification| specification.taken.clone()).unwrap_or_default();
     Ok(())
 }
 

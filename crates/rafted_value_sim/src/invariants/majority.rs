@@ -23,7 +23,7 @@ pub fn always_intersect(one: &Membership, other: &Membership) -> bool {
 }
 
 /// The voters before and after the change that a joint membership stands for; twice the same, if it is not joint.
-fn halves(membership: &Membership) -> [Vec<MemberId>; 2] {
+pub fn halves(membership: &Membership) -> [Vec<MemberId>; 2] {
     let those = |seats: [Seat; 2]| {
         let chosen = membership.members().iter().filter(|(_, member)| seats.contains(&member.seat));
         chosen.map(|(id, _)| *id).collect()

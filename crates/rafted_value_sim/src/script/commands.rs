@@ -57,6 +57,7 @@ fn found(stage: &mut Stage, verb: &str, words: &[&str]) -> Said<()> {
         _ => Cluster::found(&founding),
     };
     *stage = Stage { cluster: cluster.map_err(|broken| broken.to_string())?, ..Stage::default() };
+    stage.cluster.conform();
     stage.founding = Some(founding);
     Ok(())
 }
