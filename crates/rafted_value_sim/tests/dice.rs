@@ -25,5 +25,5 @@ fn whatever_happens_nothing_breaks() {
     }
 }
 
-/// What the dice of today do not get to: no disk fails, and no leader removes itself.
+/// What the dice of today do not get to: no disk fails.
 const SCENARIOS_ONLY: &[Action] = &[Action::Halt];
