@@ -133,6 +133,9 @@ impl<V: Value> Client<V> {
         match self.inner.calls.caller.until(self.patience().until, asked).await {
             Some(Response::Status(report)) => Ok(*report),
             Some(Response::Refused(Refused::NoSuchGroup)) => Err(StatusError::NoSuchGroup { group }),
+            Some(Response::Refused(Refused::OutcomeUnknown)) => {
+                Err(StatusError::Unreachable { group, address: address.to_owned() })
+            }
             Some(_) => Err(StatusError::Stopped { group }),
             None => Err(StatusError::Timeout { group }),
         }

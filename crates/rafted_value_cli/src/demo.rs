@@ -5,7 +5,7 @@ mod fleet;
 mod screen;
 mod verdict;
 
-use crate::queue::{Command, Jobs, Query};
+use crate::values::queue::{Command, Query, Queue, Reply};
 use feed::Feed;
 use fleet::Fleet;
 use rafted_value::{Client, InsecureTcp};
@@ -45,9 +45,9 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let lines = read_lines(&options)?;
     let screen = Screen::new(lines.len() as u64);
-    screen.say("starting three processes, each with a member of the group `jobs`");
+    screen.say("starting three processes, each with a member of one group");
     let fleet = Fleet::start(PATIENCE).await?;
-    let client = Client::<Jobs>::connect(InsecureTcp::dial_only(), "jobs", fleet.addresses()).await?;
+    let client = Client::<Queue>::connect(InsecureTcp::dial_only(), fleet::GROUP, fleet.addresses()).await?;
     let client = client.with_timeout(TIMEOUT);
     let fleet = fleet.watched(client.clone(), &screen);
     fleet.wait_until_whole(PATIENCE).await?;
@@ -98,7 +98,7 @@ fn read_lines(options: &Options) -> Result<Vec<String>, Box<dyn Error>> {
 
 /// Kills the leader, measures until the next one answers a query that was asked after the kill (so that its own first
 /// entry is committed, and a majority has confirmed it), and starts the process again.
-async fn fail_over(fleet: &Fleet, client: &Client<Jobs>, screen: &Screen) -> Result<Duration, Box<dyn Error>> {
+async fn fail_over(fleet: &Fleet, client: &Client<Queue>, screen: &Screen) -> Result<Duration, Box<dyn Error>> {
     let killed = fleet.kill_leader(PATIENCE).await?;
     let at = Instant::now();
     screen.say(&format!("kill -9 of the leader {killed}"));
@@ -109,10 +109,10 @@ async fn fail_over(fleet: &Fleet, client: &Client<Jobs>, screen: &Screen) -> Res
     Ok(failover)
 }
 
-async fn drain(client: &Client<Jobs>, screen: &Screen) -> Result<Vec<String>, Box<dyn Error>> {
+async fn drain(client: &Client<Queue>, screen: &Screen) -> Result<Vec<String>, Box<dyn Error>> {
     let length = client.query(Query::Length).await?;
     let mut taken = Vec::with_capacity(length);
-    while let Some(line) = client.command(Command::Dequeue).await? {
+    while let Reply::Dequeued(Some(line)) = client.command(Command::Dequeue).await? {
         taken.push(line);
         screen.drained(taken.len() as u64, length as u64);
     }

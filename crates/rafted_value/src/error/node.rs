@@ -24,6 +24,14 @@ pub enum StatusError {
         /// The group.
         group: String,
     },
+    /// No node can be reached at that address, or the connection to it broke.
+    #[error("no node that could tell of group {group:?} can be reached at {address}")]
+    Unreachable {
+        /// The group.
+        group: String,
+        /// Where it was looked for.
+        address: String,
+    },
     /// The node that was asked has no member of this group.
     #[error("the node that was asked has no member of group {group:?}")]
     NoSuchGroup {

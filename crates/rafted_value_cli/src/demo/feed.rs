@@ -2,7 +2,7 @@
 
 use crate::demo::TIMEOUT;
 use crate::demo::screen::Screen;
-use crate::queue::{Command, Jobs};
+use crate::values::queue::{Command, Queue};
 use rafted_value::Client;
 use std::error::Error;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Feed {
     }
 
     /// Each caller puts its lines in one after the other, each after the answer to the one before.
-    pub(crate) fn start(&self, client: &Client<Jobs>, screen: &Screen) -> JoinSet<Result<(), String>> {
+    pub(crate) fn start(&self, client: &Client<Queue>, screen: &Screen) -> JoinSet<Result<(), String>> {
         let mut callers = JoinSet::new();
         for caller in 0..self.callers {
             let (lines, client, screen) = (self.lines.clone(), client.clone(), screen.clone());

@@ -1,7 +1,7 @@
 //! The three processes: started, watched, killed, started again.
 
 use crate::demo::screen::Screen;
-use crate::queue::Jobs;
+use crate::values::queue::Queue;
 use rafted_value::{Client, StatusReport};
 use std::error::Error;
 use std::process::Stdio;
@@ -10,6 +10,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
+
+/// The name of their group.
+pub(crate) const GROUP: &str = "demo";
 
 /// How often each member is asked how it is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -36,11 +39,13 @@ pub(crate) type Reports = Vec<Option<StatusReport>>;
 impl Process {
     async fn spawn(listen: &str, join: &[String]) -> Result<Process, Box<dyn Error>> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("member").arg("--listen").arg(listen);
-        if !join.is_empty() {
-            command.arg("--join").arg(join.join(","));
-        }
+        command.args(["serve", "--name", GROUP, "--admin", "none", "--listen", listen]);
+        match join.is_empty() {
+            true => command.arg("--bootstrap"),
+            false => command.arg("--join").arg(join.join(",")),
+        };
         // It lives until its input ends: with this process, however that ends.
+        command.arg("--until-input-ends");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let output = child.stdout.take().ok_or("a process without output")?;
         let mut process = Process { address: String::new(), child, said: BufReader::new(output).lines() };
@@ -80,7 +85,7 @@ impl Fleet {
     }
 
     /// Keeps asking every member how it is, and shows it.
-    pub(crate) fn watched(mut self, client: Client<Jobs>, screen: &Screen) -> Fleet {
+    pub(crate) fn watched(mut self, client: Client<Queue>, screen: &Screen) -> Fleet {
         let (said, reports) = watch::channel(vec![None; self.addresses.len()]);
         let (client, screen, addresses) = (client.with_timeout(5 * LOOK), screen.clone(), self.addresses.clone());
         self.reports = reports;

@@ -1,0 +1,9 @@
+//! Real processes over TCP, on this machine.
+
+mod fleet;
+mod killed;
+// The values' own tests run with the program's.
+#[allow(dead_code)]
+#[path = "../../src/values/mod.rs"]
+mod values;
+mod verbs;
