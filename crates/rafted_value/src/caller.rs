@@ -1,6 +1,6 @@
 //! Finds the leader, asks it, and asks again until the caller's time is up.
 
-use crate::contact::{Contact, GroupId};
+use crate::contact::Contact;
 use crate::host::Host;
 use crate::mailbox::Event;
 use crate::member::View;
@@ -42,7 +42,6 @@ pub(crate) struct Caller {
 
 /// The member in this process.
 pub(crate) struct Here {
-    pub(crate) group: GroupId,
     pub(crate) view: watch::Receiver<View>,
 }
 
@@ -156,7 +155,7 @@ impl Caller {
     /// A query is answered with where to read: the caller reads for itself.
     async fn ask_here(&self, here: &Here, ask: &Ask) -> Response {
         let (caller, response) = waiting::Caller::here();
-        let group = here.group;
+        let group = here.view.borrow().at.group;
         self.host.mailbox.post(match ask {
             Ask::Command(envelope) => Event::Command { group, envelope: envelope.clone(), caller },
             Ask::Query(_) | Ask::ReadIndex => Event::Read { group, caller },

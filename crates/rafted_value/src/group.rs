@@ -54,7 +54,7 @@ impl<V: Value> Clone for Group<V> {
 impl<V: Value> Group<V> {
     pub(crate) fn new(node: Node, name: &str, hosted: &Hosted, applier: Arc<Applier<V>>) -> Group<V> {
         let hosted = hosted.clone();
-        let here = Here { group: hosted.member.group, view: hosted.view.clone() };
+        let here = Here { view: hosted.view.clone() };
         let caller = Caller::new(node.inner.host.clone(), (name, V::NAME), Some(here), []);
         let inner = Inner { node, name: name.to_owned(), hosted, applier, calls: Calls::new(caller) };
         Group { inner: Arc::new(inner), timeout: TIMEOUT }
@@ -167,7 +167,7 @@ impl<V: Value> Group<V> {
     /// If the member or its node has stopped.
     pub async fn status(&self) -> Result<StatusReport, StatusError> {
         let (caller, response) = waiting::Caller::here();
-        let group = self.inner.hosted.member.group;
+        let group = self.inner.hosted.at().group;
         self.inner.node.inner.host.mailbox.post(Event::Status { group, caller });
         let group = self.inner.name.clone();
         match self.inner.calls.caller.until(self.patience().until, response).await {
@@ -226,7 +226,7 @@ impl<V: Value> Group<V> {
     pub async fn stop(&self) {
         hand_over(&self.inner.node.inner.host, &self.inner.hosted).await;
         let (done, stopped) = oneshot::channel();
-        let member = self.inner.hosted.member;
+        let member = self.inner.hosted.at();
         self.inner.node.inner.host.mailbox.post(Event::Close { member, done });
         self.inner.node.inner.hosted.remove(&self.inner.name, member.member);
         // An error says that the node has stopped, and the member with it.
@@ -244,7 +244,7 @@ impl<V: Value> Group<V> {
 
     /// The identity of the member in this process.
     pub fn member(&self) -> MemberId {
-        self.inner.hosted.member.member
+        self.inner.hosted.at().member
     }
 
     /// The node of the member.

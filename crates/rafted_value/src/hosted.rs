@@ -12,13 +12,19 @@ use tokio::sync::watch;
 /// What it takes to make another handle to a group.
 #[derive(Clone)]
 pub(crate) struct Hosted {
-    pub(crate) member: MemberOf,
     /// The name of the value's type.
     pub(crate) value: &'static str,
     /// An `Arc<Applier<V>>`.
     pub(crate) applier: Arc<dyn Any + Send + Sync>,
     pub(crate) lease: Arc<PublishedLease>,
     pub(crate) view: watch::Receiver<View>,
+}
+
+impl Hosted {
+    /// Which member of which group it is at present.
+    pub(crate) fn at(&self) -> MemberOf {
+        self.view.borrow().at
+    }
 }
 
 /// By name.
@@ -57,7 +63,7 @@ impl HostedGroups {
     /// Forgets this very member.
     pub(crate) fn remove(&self, name: &str, member: MemberId) {
         let mut table = self.table();
-        if table.open.get(name).is_some_and(|hosted| hosted.member.member == member) {
+        if table.open.get(name).is_some_and(|hosted| hosted.at().member == member) {
             table.open.remove(name);
         }
     }

@@ -22,6 +22,7 @@ mod hook;
 mod hooks;
 mod host;
 mod hosted;
+mod join;
 mod lease;
 mod mailbox;
 mod member;

@@ -4,7 +4,7 @@
 use crate::applier::{Machine, Work};
 use crate::batch::Batch;
 use crate::config::Config;
-use crate::contact::{Contact, GroupId};
+use crate::contact::{Contact, GroupId, MemberOf};
 use crate::host::Host;
 use crate::lease::{LeasePublisher, PublishedLease};
 use crate::packet::{
@@ -93,6 +93,8 @@ enum Read {
 /// What handles may know of a member without asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {
+    /// Which member of which incarnation of the group it is.
+    pub(crate) at: MemberOf,
     pub(crate) role: RoleKind,
     pub(crate) term: Term,
     /// Where the leader is, if it is known and elsewhere.
@@ -123,6 +125,7 @@ impl Member {
         lease: Arc<PublishedLease>,
     ) -> (Member, watch::Receiver<View>) {
         let view = View {
+            at: MemberOf { group, member: raft.id() },
             role: RoleKind::Follower,
             term: Term(0),
             leader: None,
@@ -525,6 +528,7 @@ impl Member {
             _ => None,
         };
         let view = View {
+            at: MemberOf { group: self.group, member: me },
             role,
             term: self.raft.term(),
             leader,

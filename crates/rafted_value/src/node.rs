@@ -173,7 +173,7 @@ pub(crate) async fn hand_over(host: &Host, hosted: &Hosted) {
     if hosted.view.borrow().role != RoleKind::Leader {
         return;
     }
-    let group = hosted.member.group;
+    let group = hosted.at().group;
     let limit = Duration::from_secs(2);
     let (caller, response) = Caller::here();
     host.mailbox.post(Event::Status { group, caller });

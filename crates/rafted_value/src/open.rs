@@ -2,32 +2,27 @@
 
 use crate::applier::Applier;
 use crate::config::Config;
-use crate::contact::{ClusterId, Contact, GroupId, MemberOf};
+use crate::contact::{ClusterId, GroupId, MemberOf};
 use crate::error::OpenError;
 use crate::group::{Group, TIMEOUT};
 use crate::hook::LeaderHook;
 use crate::hooks::{self, Hooks};
 use crate::hosted::Hosted;
+use crate::join::Joining;
 use crate::lease::PublishedLease;
 use crate::mailbox::{Event, Mailbox};
 use crate::member::{Member, View};
 use crate::node::Node;
-use crate::packet::{ChangeRefused, Join, MemberReport, Refused, Request, Response, StatusReport};
+use crate::packet::Response;
 use crate::profile::Profile;
 use crate::state_machine::StateMachine;
 use crate::timers;
 use crate::value::Value;
 use rafted_value_core::{MemberId, Raft, Restored, RoleKind, Time};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// How long one address is asked before the next is tried.
-const ATTEMPT: Duration = Duration::from_millis(500);
-
-/// How long to wait before every address is tried again.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Says which group to open, and how; see [`Node::group`].
 #[must_use = "nothing is opened before `open`"]
@@ -127,10 +122,10 @@ impl<V: Value> GroupBuilder<V> {
         let turn = node.inner.hosted.turn(&name);
         let left = deadline.since(timers::now());
         let Some(_turn) = timers::within(&node.inner.host.deadlines, left, turn.lock()).await else {
-            return Err(self.no_answer(None));
+            return Err(self.joining().no_answer(None));
         };
         if let Some(open) = node.inner.hosted.get(&name) {
-            return node.handle(&name, &open).ok_or_else(|| self.other_value(open.value));
+            return node.handle(&name, &open).ok_or_else(|| self.joining().other_value(open.value));
         }
         let begun = match (self.bootstrap, self.addresses.is_empty()) {
             (true, _) => self.found(deadline).await?,
@@ -163,7 +158,7 @@ impl<V: Value> GroupBuilder<V> {
         }
         let core = self.config.to_core();
         for address in &self.addresses {
-            if let Some(Response::Status(_)) = self.ask_for_status(address, deadline).await {
+            if let Some(Response::Status(_)) = self.joining().status_at(address, deadline).await {
                 return Err(OpenError::AlreadyExists { group: self.name.clone(), address: address.clone() });
             }
         }
@@ -181,97 +176,16 @@ impl<V: Value> GroupBuilder<V> {
     // ---- joining ----
 
     async fn join_group(self, deadline: Time) -> Result<Begun, OpenError> {
-        let report = self.find_group(deadline).await?;
+        let report = self.joining().find(deadline).await?;
         let member = MemberOf { group: report.group, member: MemberId(timers::identity()) };
         let restored = Restored::joining();
         let state = self.first_state(V::new(), &restored)?;
         let begun = self.begin(member, restored, state);
-        self.ask_to_join(member, report, deadline).await?;
+        self.joining().ask_to_join(member, report, deadline).await?;
         let learner = self.learner;
         let in_place = |view: &View| view.settled && (view.voter || (learner && view.member));
         self.wait_until(&begun, deadline, in_place).await?;
         Ok(begun)
-    }
-
-    /// Asks every address, over and over, until one knows the group.
-    async fn find_group(&self, deadline: Time) -> Result<StatusReport, OpenError> {
-        let mut last = None;
-        while timers::now() < deadline {
-            for address in &self.addresses {
-                match self.ask_for_status(address, deadline).await {
-                    Some(Response::Status(report)) => return Ok(*report),
-                    Some(Response::Refused(why)) => last = Some((address.clone(), why)),
-                    _ => {}
-                }
-            }
-            self.sleep(PAUSE).await;
-        }
-        Err(self.no_answer(last))
-    }
-
-    async fn ask_for_status(&self, address: &str, deadline: Time) -> Option<Response> {
-        let request = Request::Status { group: self.name.clone() };
-        self.ask(&Contact::anyone_at(address), request, deadline).await
-    }
-
-    async fn ask(&self, to: &Contact, request: Request, deadline: Time) -> Option<Response> {
-        let host = &self.node.inner.host;
-        let limit = ATTEMPT.min(deadline.since(timers::now()));
-        timers::within(&host.deadlines, limit, host.requests.send(&*host.network, to, request)).await
-    }
-
-    /// Asks to be taken in, following the leader, until that is committed.
-    async fn ask_to_join(&self, member: MemberOf, report: StatusReport, deadline: Time) -> Result<(), OpenError> {
-        let host = &self.node.inner.host;
-        let profile = self.profile();
-        let address = &profile.contact.address;
-        let mut replaces = earlier_start(&report.members, address);
-        let mut targets: VecDeque<Contact> = leader_first(&report);
-        targets.extend(self.addresses.iter().map(Contact::anyone_at));
-        let mut last = None;
-        while timers::now() < deadline {
-            let Some(target) = targets.front().cloned() else { break };
-            let request = Request::Join(Join {
-                group: self.name.clone(),
-                value: V::NAME.to_owned(),
-                member: member.member,
-                profile: profile.clone(),
-                replaces,
-                learner: self.learner,
-            });
-            match self.ask(&target, request, deadline).await {
-                Some(Response::Joined { cluster, .. }) => {
-                    let ours = *host.cluster.get_or_init(|| cluster);
-                    let (group, at) = (self.name.clone(), target.address.clone());
-                    return if ours == cluster { Ok(()) } else { Err(OpenError::OtherCluster { group, address: at }) };
-                }
-                Some(Response::Refused(Refused::NotLeader { leader: Some(leader) })) if leader != target => {
-                    targets.retain(|known| *known != leader);
-                    targets.push_front(leader);
-                    continue;
-                }
-                Some(Response::Refused(Refused::OtherValue { value })) => {
-                    return Err(self.other_value(&value));
-                }
-                Some(Response::Refused(Refused::Change(ChangeRefused::NoSuchHook { hook, .. }))) => {
-                    return Err(OpenError::NoSuchHook { group: self.name.clone(), hook });
-                }
-                Some(Response::Refused(why @ Refused::Change(_)))
-                    if why != Refused::Change(ChangeRefused::InProgress) =>
-                {
-                    // The earlier start may have been removed, or lead, since the report.
-                    last = Some((target.address.clone(), why));
-                    if let Some(Response::Status(fresh)) = self.ask_for_status(&target.address, deadline).await {
-                        replaces = earlier_start(&fresh.members, address);
-                    }
-                }
-                Some(Response::Refused(why)) => last = Some((target.address.clone(), why)),
-                _ => {}
-            }
-            targets.rotate_left(1);
-            self.sleep(PAUSE).await;
-        }
-        Err(self.no_answer(last))
     }
 
     // ---- both ----
@@ -290,7 +204,7 @@ impl<V: Value> GroupBuilder<V> {
         let lease = Arc::new(PublishedLease::default());
         let (it, view) = Member::new(raft, what, applier.clone(), lease.clone());
         host.mailbox.post(Event::Open(Box::new(it)));
-        let hosted = Hosted { member, value: V::NAME, applier, lease, view };
+        let hosted = Hosted { value: V::NAME, applier, lease, view };
         Begun { hosted, mailbox: Some(host.mailbox.clone()) }
     }
 
@@ -306,7 +220,7 @@ impl<V: Value> GroupBuilder<V> {
         match timers::within(&self.node.inner.host.deadlines, left, wait).await {
             Some(Ok(view)) if view.ended.is_none() => Ok(()),
             Some(_) => Err(OpenError::Stopped { group: self.name.clone() }),
-            None => Err(self.no_answer(None)),
+            None => Err(self.joining().no_answer(None)),
         }
     }
 
@@ -316,22 +230,16 @@ impl<V: Value> GroupBuilder<V> {
             .map_err(|error| OpenError::Damaged { group, why: error.to_string() })
     }
 
-    fn other_value(&self, found: &str) -> OpenError {
-        OpenError::OtherValue { group: self.name.clone(), found: found.to_owned(), expected: V::NAME.to_owned() }
-    }
-
-    /// Names every address, and what was said last.
-    fn no_answer(&self, last: Option<(String, Refused)>) -> OpenError {
-        let said = |address: &String| match &last {
-            Some((asked, why)) if asked == address => format!("{address} ({why:?})"),
-            _ => address.clone(),
-        };
-        let asked = self.addresses.iter().map(said).collect();
-        OpenError::NoAnswer { group: self.name.clone(), waited: self.timeout, asked }
-    }
-
-    async fn sleep(&self, about: Duration) {
-        timers::sleep(&self.node.inner.host.deadlines, timers::jittered(about)).await;
+    fn joining(&self) -> Joining {
+        Joining {
+            host: self.node.inner.host.clone(),
+            group: self.name.clone(),
+            value: V::NAME,
+            profile: self.profile(),
+            addresses: self.addresses.clone(),
+            learner: self.learner,
+            timeout: self.timeout,
+        }
     }
 }
 
@@ -353,26 +261,7 @@ impl Drop for Begun {
     fn drop(&mut self) {
         if let Some(mailbox) = &self.mailbox {
             let (done, _) = tokio::sync::oneshot::channel();
-            mailbox.post(Event::Close { member: self.hosted.member, done });
+            mailbox.post(Event::Close { member: self.hosted.at(), done });
         }
     }
-}
-
-/// The member that an earlier start of the node at `address` left behind: one that never came to vote, else a voter.
-fn earlier_start(members: &[MemberReport], address: &str) -> Option<MemberId> {
-    let mut left = members.iter().filter(|member| member.contact.address == address);
-    let first = left.next()?;
-    let learner = left.chain([first]).find(|member| !member.voter);
-    Some(learner.unwrap_or(first).id)
-}
-
-fn leader_first(report: &StatusReport) -> VecDeque<Contact> {
-    let mut contacts = VecDeque::new();
-    for member in &report.members {
-        match report.leader == Some(member.id) {
-            true => contacts.push_front(member.contact.clone()),
-            false => contacts.push_back(member.contact.clone()),
-        }
-    }
-    contacts
 }

@@ -1,0 +1,156 @@
+//! How a member that knows nothing is taken in: it finds the group, and asks the leader.
+
+use crate::contact::{Contact, MemberOf};
+use crate::error::OpenError;
+use crate::host::Host;
+use crate::packet::{ChangeRefused, Join, MemberReport, Refused, Request, Response, StatusReport};
+use crate::profile::Profile;
+use crate::timers;
+use rafted_value_core::{MemberId, Time};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one address is asked before the next is tried.
+const ATTEMPT: Duration = Duration::from_millis(500);
+
+/// How long to wait before every address is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Which group shall be joined, by whom and how.
+#[derive(Clone)]
+pub(crate) struct Joining {
+    pub(crate) host: Arc<Host>,
+    pub(crate) group: String,
+    /// The name of the value's type.
+    pub(crate) value: &'static str,
+    /// What the joiner says of itself.
+    pub(crate) profile: Profile,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) learner: bool,
+    /// How long it may take, for what is said if it took longer.
+    pub(crate) timeout: Duration,
+}
+
+impl Joining {
+    /// Asks every address, over and over, until one knows the group.
+    pub(crate) async fn find(&self, deadline: Time) -> Result<StatusReport, OpenError> {
+        let mut last = None;
+        while timers::now() < deadline {
+            for address in &self.addresses {
+                match self.status_at(address, deadline).await {
+                    Some(Response::Status(report)) => return Ok(*report),
+                    Some(Response::Refused(why)) => last = Some((address.clone(), why)),
+                    _ => {}
+                }
+            }
+            self.sleep(PAUSE).await;
+        }
+        Err(self.no_answer(last))
+    }
+
+    pub(crate) async fn status_at(&self, address: &str, deadline: Time) -> Option<Response> {
+        let request = Request::Status { group: self.group.clone() };
+        self.ask(&Contact::anyone_at(address), request, deadline).await
+    }
+
+    async fn ask(&self, to: &Contact, request: Request, deadline: Time) -> Option<Response> {
+        let limit = ATTEMPT.min(deadline.since(timers::now()));
+        let asked = self.host.requests.send(&*self.host.network, to, request);
+        timers::within(&self.host.deadlines, limit, asked).await
+    }
+
+    /// Asks to be taken in, following the leader, until that is committed.
+    pub(crate) async fn ask_to_join(
+        &self,
+        member: MemberOf,
+        report: StatusReport,
+        deadline: Time,
+    ) -> Result<(), OpenError> {
+        let address = &self.profile.contact.address;
+        let mut replaces = earlier_start(&report.members, address);
+        let mut targets: VecDeque<Contact> = leader_first(&report);
+        targets.extend(self.addresses.iter().map(Contact::anyone_at));
+        let mut last = None;
+        while timers::now() < deadline {
+            let Some(target) = targets.front().cloned() else { break };
+            let request = Request::Join(Join {
+                group: self.group.clone(),
+                value: self.value.to_owned(),
+                member: member.member,
+                profile: self.profile.clone(),
+                replaces,
+                learner: self.learner,
+            });
+            match self.ask(&target, request, deadline).await {
+                Some(Response::Joined { cluster, .. }) => {
+                    let ours = *self.host.cluster.get_or_init(|| cluster);
+                    let (group, at) = (self.group.clone(), target.address.clone());
+                    return if ours == cluster { Ok(()) } else { Err(OpenError::OtherCluster { group, address: at }) };
+                }
+                Some(Response::Refused(Refused::NotLeader { leader: Some(leader) })) if leader != target => {
+                    targets.retain(|known| *known != leader);
+                    targets.push_front(leader);
+                    continue;
+                }
+                Some(Response::Refused(Refused::OtherValue { value })) => {
+                    return Err(self.other_value(&value));
+                }
+                Some(Response::Refused(Refused::Change(ChangeRefused::NoSuchHook { hook, .. }))) => {
+                    return Err(OpenError::NoSuchHook { group: self.group.clone(), hook });
+                }
+                Some(Response::Refused(why @ Refused::Change(_)))
+                    if why != Refused::Change(ChangeRefused::InProgress) =>
+                {
+                    // The earlier start may have been removed, or lead, since the report.
+                    last = Some((target.address.clone(), why));
+                    if let Some(Response::Status(fresh)) = self.status_at(&target.address, deadline).await {
+                        replaces = earlier_start(&fresh.members, address);
+                    }
+                }
+                Some(Response::Refused(why)) => last = Some((target.address.clone(), why)),
+                _ => {}
+            }
+            targets.rotate_left(1);
+            self.sleep(PAUSE).await;
+        }
+        Err(self.no_answer(last))
+    }
+
+    pub(crate) fn other_value(&self, found: &str) -> OpenError {
+        OpenError::OtherValue { group: self.group.clone(), found: found.to_owned(), expected: self.value.to_owned() }
+    }
+
+    /// Names every address, and what was said last.
+    pub(crate) fn no_answer(&self, last: Option<(String, Refused)>) -> OpenError {
+        let said = |address: &String| match &last {
+            Some((asked, why)) if asked == address => format!("{address} ({why:?})"),
+            _ => address.clone(),
+        };
+        let asked = self.addresses.iter().map(said).collect();
+        OpenError::NoAnswer { group: self.group.clone(), waited: self.timeout, asked }
+    }
+
+    async fn sleep(&self, about: Duration) {
+        timers::sleep(&self.host.deadlines, timers::jittered(about)).await;
+    }
+}
+
+/// The member that an earlier start of the node at `address` left behind: one that never came to vote, else a voter.
+fn earlier_start(members: &[MemberReport], address: &str) -> Option<MemberId> {
+    let mut left = members.iter().filter(|member| member.contact.address == address);
+    let first = left.next()?;
+    let learner = left.chain([first]).find(|member| !member.voter);
+    Some(learner.unwrap_or(first).id)
+}
+
+fn leader_first(report: &StatusReport) -> VecDeque<Contact> {
+    let mut contacts = VecDeque::new();
+    for member in &report.members {
+        match report.leader == Some(member.id) {
+            true => contacts.push_front(member.contact.clone()),
+            false => contacts.push_back(member.contact.clone()),
+        }
+    }
+    contacts
+}
