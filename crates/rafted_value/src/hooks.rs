@@ -187,7 +187,6 @@ impl<V: Value> Event<V> {
 
 impl<V: Value> Told<V> {
     /// Nobody listens.
-    #[cfg(test)]
     pub(crate) fn nobody() -> Told<V> {
         Told { hook: None, wants_values: false, copy: None, events: Vec::new() }
     }

@@ -36,6 +36,8 @@ mod requests;
 mod session;
 mod sessions;
 mod shard;
+#[doc(hidden)]
+pub mod simulation;
 mod snapshots;
 mod state_machine;
 mod timers;

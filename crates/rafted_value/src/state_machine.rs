@@ -14,16 +14,17 @@ use crate::config::{Config, OnPanic, SettingsError};
 use crate::context::Context;
 use crate::hooks::{Event, Told};
 use crate::outcome::Outcome;
-use crate::packet::{Envelope, Refused, Response, Session};
+use crate::packet::{Envelope, Refused, Response, Session, SessionId};
 use crate::remembered::{Limits, Remembered};
 use crate::sessions::{Moment, Sessions, Ticket, WINDOW};
 use crate::value::{Panicked, Value, decode, discard, encode, guarded};
 use bytes::Bytes;
-use rafted_value_core::{Config as CoreConfig, Entry, EntryId, Membership, Payload, SnapshotMeta};
+use rafted_value_core::{Config as CoreConfig, Entry, EntryId, LogIndex, Membership, Payload, SnapshotMeta};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The value of one member, and what stands around it.
+#[derive(Clone, PartialEq)]
 pub(crate) struct StateMachine<V> {
     value: V,
     sessions: Sessions,
@@ -82,7 +83,11 @@ impl<V: Value> StateMachine<V> {
         })
     }
 
-    #[cfg(test)]
+    /// Opens a session as if it had been registered by the entry at `index`: for simulations that begin with one.
+    pub(crate) fn admit(&mut self, index: LogIndex, nonce: u64) -> SessionId {
+        self.sessions.register(Moment { place: (index, 0), time_ms: 0 }, nonce, self.config.max_sessions)
+    }
+
     /// Applies the next committed entry; no hook hears of it.
     pub(crate) fn apply(&mut self, entry: &Entry) -> Applied {
         self.apply_and_tell(entry, &mut Told::nobody())

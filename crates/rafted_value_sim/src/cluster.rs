@@ -15,7 +15,7 @@ use crate::name::{life_of, node_of};
 use crate::network::{Load, Network, Packet, PacketNo};
 use crate::portrait::Portrait;
 use crate::tale::Tale;
-use crate::value::Value;
+use crate::value::initial;
 use rafted_value_core::{
     Body, Config, HardState, Input, InstallSnapshot, Member as Seated, MemberId, Membership, Message, Restored, Seat,
     SnapshotMeta,
@@ -93,8 +93,8 @@ impl Cluster {
             payload: rafted_value_core::Payload::Membership(restored.base.membership.clone()),
         };
         chain.replace(first.id.index, &[first]);
-        let value = Value { applied: restored.base.index(), commands: Vec::new() };
-        cluster.start(Member::start(id, founding.durability, cluster.now, restored, value, chain))?;
+        let machine = initial(restored.base.clone());
+        cluster.start(Member::start(id, founding.durability, cluster.now, restored, machine, chain))?;
         Ok(cluster)
     }
 
@@ -113,9 +113,10 @@ impl Cluster {
         let base = founding.base();
         let mut chain = Chain::rooted(base.membership.clone());
         chain.replace(base.index().next(), &entries);
+        let machine = initial(base.clone());
         let restored = Restored { hard_state, base, entries };
         self.portraits.remove(&id);
-        self.start(Member::start(id, founding.durability, self.now, restored, Value::default(), chain))
+        self.start(Member::start(id, founding.durability, self.now, restored, machine, chain))
     }
 
     pub(crate) fn start(&mut self, member: Member) -> Result<(), Broken> {
@@ -334,7 +335,9 @@ impl Cluster {
     fn join(&mut self, id: MemberId) -> Result<(), Broken> {
         let durability = self.members.values().next().map_or(Durability::Memory, |member| member.disk.durability);
         self.tales.push(Tale::Started(id));
-        let member = Member::start(id, durability, self.now, Restored::joining(), Value::default(), Chain::default());
+        let restored = Restored::joining();
+        let machine = initial(restored.base.clone());
+        let member = Member::start(id, durability, self.now, restored, machine, Chain::default());
         self.start(Member { incarnation: self.incarnation, ..member })
     }
 

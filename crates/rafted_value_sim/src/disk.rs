@@ -2,7 +2,8 @@
 //! in memory confirms at once, and a crash loses everything.
 
 use crate::chain::Chain;
-use crate::value::{Transfer, Value};
+use crate::value::{Machine, Transfer};
+use bytes::Bytes;
 use rafted_value_core::{Entry, HardState, Restored, SnapshotMeta, Write, WriteNo};
 use std::collections::VecDeque;
 
@@ -22,8 +23,8 @@ pub struct Disk {
     pub durability: Durability,
     hard_state: HardState,
     base: SnapshotMeta,
-    /// The value as of `base`.
-    value: Value,
+    /// The value as of `base`, encoded.
+    value: Bytes,
     entries: Vec<Entry>,
     /// The synced log as the checker sees it.
     chain: Chain,
@@ -32,7 +33,12 @@ pub struct Disk {
 
 impl Disk {
     /// A disk on which exactly this is synced.
-    pub fn holding(durability: Durability, restored: &Restored, value: Value, chain: Chain) -> Disk {
+    ///
+    /// # Panics
+    ///
+    /// If the value cannot be encoded.
+    pub fn holding(durability: Durability, restored: &Restored, machine: &Machine, chain: Chain) -> Disk {
+        let (_, value) = machine.snapshot().expect("a value that can be encoded");
         Disk {
             durability,
             hard_state: restored.hard_state,
@@ -68,7 +74,7 @@ impl Disk {
         }
         if let Some(append) = write.append {
             self.chain.replace(append.from, &append.entries);
-            self.entries.retain(|entry| entry.id.index < append.from);
+            self.entries.truncate(append.from.0.saturating_sub(self.base.index().0 + 1) as usize);
             self.entries.extend(append.entries);
         }
         Some(write.no)
@@ -80,10 +86,15 @@ impl Disk {
     }
 
     /// What a restarted member starts from, and the value that belongs to its base.
-    pub fn restore(&self) -> (Restored, Value, Chain) {
+    ///
+    /// # Panics
+    ///
+    /// If the value cannot be read again.
+    pub fn restore(&self) -> (Restored, Machine, Chain) {
         let Disk { hard_state, base, entries, .. } = self;
         let restored = Restored { hard_state: *hard_state, base: base.clone(), entries: entries.clone() };
-        (restored, self.value.clone(), self.chain.clone())
+        let machine = Machine::restore(base.clone(), self.value.clone()).expect("what was written can be read");
+        (restored, machine, self.chain.clone())
     }
 
     /// The synced term and vote.

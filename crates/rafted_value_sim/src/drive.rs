@@ -8,10 +8,10 @@ use crate::invariants::Broken;
 use crate::network::{Load, Packet};
 use crate::portrait::Portrait;
 use crate::tale::Tale;
-use crate::value::Transfer;
+use crate::value::{Machine, Transfer};
 use rafted_value_core::{
     Answer, AppendEntries, AppendResult, Ballot, Body, Entry, EntryId, Input, LogIndex, MemberId, Message, Notice,
-    ReadAnswer, Ready, SnapshotMeta, Write,
+    ReadAnswer, Ready, Write,
 };
 use std::collections::VecDeque;
 
@@ -105,7 +105,10 @@ impl Cluster {
         let transfer = write.snapshot.is_some().then(|| member.arrived.take()).flatten();
         if let Some(transfer) = &transfer {
             member.chain = transfer.chain.clone();
-            member.value = transfer.value.clone();
+            match Machine::restore(transfer.snapshot.clone(), transfer.value.clone()) {
+                Ok(machine) => member.machine = machine,
+                Err(error) => panic!("a value that was sent cannot be read: {error}"),
+            }
         }
         if let Some(append) = &write.append {
             member.chain.replace(append.from, &append.entries);
@@ -167,14 +170,11 @@ impl Cluster {
     fn send_value(&mut self, from: MemberId, to: MemberId) -> Result<(), Broken> {
         let Some(member) = self.members.get(&from) else { return Ok(()) };
         let Some(raft) = &member.raft else { return Ok(()) };
-        let index = member.value.applied;
-        let Some(last_included) = raft.log().id_at(index) else { return Ok(()) };
-        let snapshot = SnapshotMeta {
-            last_included,
-            membership: raft.log().membership_at(index).clone(),
-            config: raft.log().config_at(index).clone(),
+        let (snapshot, value) = match member.machine.snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(what) => return Err(Broken { property: "the value can be encoded", what }),
         };
-        let (value, chain) = (member.value.clone(), member.chain.prefix(index));
+        let chain = member.chain.prefix(snapshot.index());
         let transfer = Transfer { term: raft.term(), snapshot, value, chain };
         let packet = Packet { from, to, sent: self.now, load: Load::Transfer(Box::new(transfer)) };
         match self.network.send(packet.clone()) {
@@ -186,7 +186,9 @@ impl Cluster {
     fn apply(&mut self, id: MemberId, entries: &[Entry], inputs: &mut VecDeque<Input>) -> Result<(), Broken> {
         for entry in entries {
             let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
-            member.value.apply(entry);
+            if let Some(what) = member.machine.apply(entry).halted {
+                return Err(Broken { property: "the value goes on", what });
+            }
             let hash = member.chain.hash_at(entry.id.index).unwrap_or_default();
             let waits = member.waiting.remove(&entry.id);
             self.observe(Event::Applied { by: id, id: entry.id, hash })?;
@@ -241,12 +243,12 @@ impl Cluster {
 
     fn serve_readers(&mut self, id: MemberId) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let applied = member.value.applied;
+        let applied = member.machine.applied().index;
         let ready: Vec<String> =
             member.readers.iter().filter(|(_, index)| **index <= applied).map(|(label, _)| label.clone()).collect();
         for label in ready {
             member.readers.remove(&label);
-            let outcome = Outcome::Served(applied, member.value.commands.clone());
+            let outcome = Outcome::Served(applied, member.notes());
             self.history.settle_read(&label, outcome.clone());
             self.tales.push(Tale::Read(label, outcome));
         }

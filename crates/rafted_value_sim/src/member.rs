@@ -3,7 +3,7 @@
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::disk::{Disk, Durability};
-use crate::value::{Transfer, Value};
+use crate::value::{Machine, Transfer};
 use rafted_value_core::{EntryId, Lease, LogIndex, MemberId, Raft, Restored, Term, Time, Timer};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Member {
     /// What it would survive with.
     pub disk: Disk,
     /// What it has applied.
-    pub value: Value,
+    pub machine: Machine,
     /// Its log, for the checker.
     pub chain: Chain,
     /// When it wants to be woken.
@@ -44,18 +44,18 @@ impl Member {
         durability: Durability,
         real: Duration,
         restored: Restored,
-        value: Value,
+        machine: Machine,
         chain: Chain,
     ) -> Member {
         let clock = Clock::default();
-        let disk = Disk::holding(durability, &restored, value.clone(), chain.clone());
+        let disk = Disk::holding(durability, &restored, &machine, chain.clone());
         Member {
             id,
             incarnation: 0,
             raft: Some(Raft::new(id, clock.shows(real), restored)),
             clock,
             disk,
-            value,
+            machine,
             chain,
             timer: None,
             lease: None,
@@ -78,15 +78,20 @@ impl Member {
 
     /// The process begins again, from its disk.
     pub fn restart(&mut self, real: Duration) {
-        let (restored, value, chain) = self.disk.restore();
+        let (restored, machine, chain) = self.disk.restore();
         self.raft = Some(Raft::new(self.id, self.clock.shows(real), restored));
-        self.value = value;
+        self.machine = machine;
         self.chain = chain;
     }
 
     /// Its term; that of its disk while it is down.
     pub fn term(&self) -> Term {
         self.raft.as_ref().map_or(self.disk.hard_state().term(), Raft::term)
+    }
+
+    /// What its value holds in notes.
+    pub fn notes(&self) -> Vec<String> {
+        self.machine.value().map_or(Vec::new(), |ledger| ledger.notes.clone())
     }
 
     /// What it believes the time to be.

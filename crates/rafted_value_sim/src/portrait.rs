@@ -77,7 +77,7 @@ impl Portrait {
             role: status.role,
             hard_state: raft.hard_state(),
             commit: status.commit,
-            applied: member.value.applied,
+            applied: member.machine.applied().index,
             base: status.base.index,
             last: status.last.index,
             log: member.chain.clone(),

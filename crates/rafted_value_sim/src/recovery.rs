@@ -23,7 +23,7 @@ impl Cluster {
                 return Ok(());
             }
         };
-        let (value, durability, mut chain) = (member.value.clone(), member.disk.durability, member.chain.clone());
+        let (machine, durability, mut chain) = (member.machine.clone(), member.disk.durability, member.chain.clone());
         let first = restored.entries.last().cloned();
         let first = first.into_iter().collect::<Vec<_>>();
         let (log_end, entry) = (chain.last().index, first[0].id);
@@ -35,7 +35,7 @@ impl Cluster {
         self.history.given_up_after(log_end);
         self.tales.push(Tale::Recovered(id, entry));
         self.settle(label, Fate::Done(entry));
-        let member = Member::start(id, durability, self.now, restored, value, chain);
+        let member = Member::start(id, durability, self.now, restored, machine, chain);
         self.start(Member { incarnation: self.incarnation, ..member })
     }
 

@@ -1,17 +1,89 @@
-//! The replicated value: the names of all commands ever applied, in their order. Anything lost, repeated or swapped
-//! shows.
+//! The replicated value, run by the library's own state machine: its sessions, its encodings, its snapshots.
+//!
+//! Anything lost, repeated or swapped shows: in the notes, and in what commands find.
 
 use crate::chain::Chain;
 use bytes::Bytes;
-use rafted_value_core::{Entry, EntryId, LogIndex, Payload, SnapshotMeta, Term};
+use rafted_value::Context;
+use rafted_value::simulation::{self, Envelope, SessionId};
+use rafted_value_core::{LogIndex, SnapshotMeta, Term};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-/// What a member has applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Value {
-    /// The last entry it contains.
-    pub applied: LogIndex,
-    /// The commands among them.
-    pub commands: Vec<String>,
+/// A member's value with its sessions.
+pub type Machine = simulation::Machine<Ledger>;
+
+/// Notes, and registers for clients that compare what they find.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Names in the order in which they were noted.
+    pub notes: Vec<String>,
+    /// What was last put where.
+    pub registers: BTreeMap<u8, u64>,
+    /// How many commands ran.
+    pub ran: u64,
+}
+
+/// What changes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Command {
+    /// Adds a name; zero bytes behind it only make it larger.
+    Note(String),
+    /// Puts an item into a register, whatever is there.
+    Put(u8, u64),
+    /// Puts an item into a register if another one is there.
+    Replace(u8, Option<u64>, u64),
+}
+
+/// What a command found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reply {
+    /// Where it ran: entry, and which command of it.
+    pub place: (u64, u32),
+    /// How many commands had run before.
+    pub ran: u64,
+    /// What was in its register.
+    pub found: Option<u64>,
+}
+
+/// Asks what is in a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Get(pub u8);
+
+impl rafted_value::Value for Ledger {
+    const NAME: &'static str = "ledger";
+    type Command = Command;
+    type Reply = Reply;
+    type Query = Get;
+    type Answer = Option<u64>;
+
+    fn new() -> Ledger {
+        Ledger::default()
+    }
+
+    fn command(&mut self, command: Command, context: &Context) -> Reply {
+        let ran = self.ran;
+        self.ran += 1;
+        let found = match command {
+            Command::Note(name) => {
+                self.notes.push(name.trim_end_matches('\0').to_owned());
+                None
+            }
+            Command::Put(register, item) => self.registers.insert(register, item),
+            Command::Replace(register, expected, item) => {
+                let found = self.registers.get(&register).copied();
+                if found == expected {
+                    self.registers.insert(register, item);
+                }
+                found
+            }
+        };
+        Reply { place: (context.index().0, context.offset()), ran, found }
+    }
+
+    fn query(&self, Get(register): Get) -> Option<u64> {
+        self.registers.get(&register).copied()
+    }
 }
 
 /// A value on its way from a leader to a member.
@@ -21,49 +93,46 @@ pub struct Transfer {
     pub term: Term,
     /// What it contains.
     pub snapshot: SnapshotMeta,
-    /// The value itself.
-    pub value: Value,
+    /// The value and its sessions, encoded.
+    pub value: Bytes,
     /// The entries that made it, for the checker.
     pub chain: Chain,
 }
 
-impl Value {
-    /// Applies the next entry; returns the command in it.
-    pub fn apply(&mut self, entry: &Entry) -> Option<String> {
-        assert_eq!(entry.id.index, self.applied.next(), "entries are applied in order");
-        self.applied = entry.id.index;
-        let command = command_of(&entry.payload)?;
-        self.commands.push(command.clone());
-        Some(command)
-    }
+/// The session of whoever writes notes: every group of the simulator begins with it.
+pub const SCRIBE: SessionId = SessionId { index: LogIndex::ZERO, offset: 0, nonce: 0 };
 
-    /// All commands, as one line.
-    pub fn line(&self) -> String {
-        self.commands.join(" ")
-    }
+/// What a group begins with.
+///
+/// # Panics
+///
+/// If the settings cannot be read.
+pub fn initial(base: SnapshotMeta) -> Machine {
+    let mut machine = Machine::new(Ledger::default(), base).expect("settings that this build can read");
+    machine.admit(LogIndex::ZERO, SCRIBE.nonce);
+    machine
 }
 
-/// The bytes of a command: its name, padded with zeroes to `size`.
-pub fn encode(name: &str, size: usize) -> Bytes {
-    let mut bytes = name.as_bytes().to_vec();
-    bytes.resize(size.max(bytes.len()), 0);
-    Bytes::from(bytes)
-}
-
-/// The name of the command in an entry.
-pub fn command_of(payload: &Payload) -> Option<String> {
-    let Payload::Commands(bytes) = payload else { return None };
-    let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    Some(String::from_utf8_lossy(name).into_owned())
-}
-
-/// A short word for what an entry says.
-pub fn word_of(id: EntryId, payload: &Payload) -> String {
-    let what = match payload {
-        Payload::Noop => "-".to_owned(),
-        Payload::Commands(_) => command_of(payload).unwrap_or_default(),
-        Payload::Membership(membership) => crate::tale::members(membership),
-        Payload::Config(_) => "config".to_owned(),
+/// The bytes of an entry that notes a name; at least `size` of them. Each number runs once.
+pub fn note(name: &str, size: usize, number: u64) -> Bytes {
+    let padded = |padding: usize| {
+        let command = Command::Note(format!("{name}{}", "\0".repeat(padding)));
+        batch(vec![simulation::command(SCRIBE, number, 0, encode(&command))])
     };
-    format!("{id} {what}")
+    let bytes = padded(0);
+    if bytes.len() < size { padded(size - bytes.len()) } else { bytes }
+}
+
+/// The bytes of an entry in which no time passes.
+pub fn batch(envelopes: Vec<Envelope>) -> Bytes {
+    simulation::encode_batch(0, 0, envelopes)
+}
+
+/// As the library encodes what users define.
+///
+/// # Panics
+///
+/// Never, for what is defined here.
+pub fn encode<T: Serialize>(thing: &T) -> Bytes {
+    simulation::encode(thing).expect("plain data")
 }

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, Founding};
 use crate::disk::Durability;
 use crate::name::Node;
 use crate::network::PacketNo;
-use crate::value::encode;
+use crate::value::note;
 use bytes::Bytes;
 use rafted_value_core::{Change, Config, MemberId, Promotion, Proposal};
 use std::time::Duration;
@@ -45,7 +45,9 @@ pub(super) fn what_next(cluster: &Cluster, die: &mut Die, step: usize) -> Action
     let (from, to) = (Node(die.below(5) as u8), Node(die.below(5) as u8));
     let label = format!("s{step}");
     match die.below(200) {
-        0..8 => Action::Propose { at, label: label.clone(), proposal: Proposal::Commands(encode(&label, 0)) },
+        0..8 => {
+            Action::Propose { at, label: label.clone(), proposal: Proposal::Commands(note(&label, 0, step as u64 + 1)) }
+        }
         8..14 => Action::Read { at, label },
         14 => Action::Transfer { at, label, to: Some(other) },
         15 => Action::Cut(from, to),

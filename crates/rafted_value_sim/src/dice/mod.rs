@@ -13,7 +13,7 @@ use crate::conformance;
 use crate::history::Fate;
 use crate::invariants::Broken;
 use crate::tale::Tale;
-use crate::value::encode;
+use crate::value::note;
 use rafted_value_core::{MemberId, Proposal};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -100,7 +100,7 @@ fn end_well(cluster: &mut Cluster) -> Result<(), String> {
     calm.pass(cluster, Duration::from_secs(60)).map_err(told)?;
     let leaders = cluster.portraits().values().filter(|portrait| portrait.leads());
     let leader = leaders.max_by_key(|portrait| portrait.term()).ok_or("nobody leads")?.id;
-    let proposal = Proposal::Commands(encode("last", 0));
+    let proposal = Proposal::Commands(note("last", 0, 0));
     cluster.perform(Action::Propose { at: leader, label: "last".to_owned(), proposal }).map_err(told)?;
     calm.pass(cluster, Duration::from_secs(5)).map_err(told)?;
     match cluster.history().fate("last") {
@@ -109,9 +109,9 @@ fn end_well(cluster: &mut Cluster) -> Result<(), String> {
     }
     let truth = &cluster.portraits()[&leader];
     for id in truth.membership.members().keys() {
-        let (portrait, value) = (&cluster.portraits()[id], &cluster.members()[id].value);
+        let (portrait, machine) = (&cluster.portraits()[id], &cluster.members()[id].machine);
         let same = portrait.log.last() == truth.log.last() && portrait.commit == truth.commit;
-        if !same || value != &cluster.members()[&leader].value {
+        if !same || machine != &cluster.members()[&leader].machine {
             return Err(format!("{id} differs from its leader: {portrait:?}"));
         }
     }

@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, Founding};
 use crate::disk::Durability;
 use crate::name::Node;
 use crate::network::PacketNo;
-use crate::value::encode;
+use crate::value::note;
 use bytes::Bytes;
 use rafted_value_core::{
     Change, Config, Entry, EntryId, HardState, MemberId, Payload, Promotion, Proposal, RoleKind, Term,
@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// Longer than any promise of a voter lasts with the settings of most scenarios.
 const LONG_SILENCE: Duration = Duration::from_secs(3);
+
+/// Above the numbers of notes in logs that are made up.
+const FIRST_NOTE: u64 = 8000;
 
 type Lines = Vec<String>;
 
@@ -69,7 +72,7 @@ fn make_up_log(stage: &mut Stage, words: &[&str]) -> Said<()> {
     let terms: Vec<u64> = words[1..].iter().map_while(|word| word.parse().ok()).collect();
     let entry = |(index, term): (usize, &u64)| Entry {
         id: EntryId::new(*term, index as u64 + 1),
-        payload: Payload::Commands(encode(&format!("t{term}i{}", index + 1), 0)),
+        payload: Payload::Commands(note(&format!("t{term}i{}", index + 1), 0, term * 100 + index as u64)),
     };
     let entries: Vec<Entry> = terms.iter().enumerate().map(entry).collect();
     let term = after(words, "term").map(number).transpose()?;
@@ -125,7 +128,8 @@ fn wish(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Sai
         "propose" => {
             let size = words.iter().find_map(|word| word.strip_prefix("size=")).map(number).transpose()?.unwrap_or(0);
             for name in words[1..].iter().filter(|word| !word.contains('=')) {
-                let proposal = Proposal::Commands(encode(name, size as usize));
+                stage.notes += 1;
+                let proposal = Proposal::Commands(note(name, size as usize, FIRST_NOTE + stage.notes));
                 stage.act(Action::Propose { at, label: (*name).to_owned(), proposal }, lines)?;
             }
             Ok(())

@@ -24,7 +24,7 @@ pub(super) fn expect(stage: &Stage, words: &[&str]) -> Said<()> {
         "value" => {
             let member =
                 stage.cluster.members().get(&member(&stage.cluster, nth(rest, 0)?)?).ok_or("no such member")?;
-            equal(&member.value.line(), &right_side(rest)?)
+            equal(&member.notes().join(" "), &right_side(rest)?)
         }
         _ => about(stage, what, rest),
     }
@@ -147,7 +147,7 @@ fn same(stage: &Stage) -> Said<()> {
         (portrait.log.last(), portrait.log.hash_at(portrait.log.last().index), portrait.commit)
     };
     let Some(first) = running().next() else { return Err("nobody runs".to_owned()) };
-    let other = running().find(|member| summary(member.id) != summary(first.id) || member.value != first.value);
+    let other = running().find(|member| summary(member.id) != summary(first.id) || member.machine != first.machine);
     require(other.is_none(), || {
         let other = other.map(|member| Name(member.id).to_string()).unwrap_or_default();
         format!("{other} differs from {}", Name(first.id))

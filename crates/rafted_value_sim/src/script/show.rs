@@ -13,7 +13,7 @@ pub(super) fn show(stage: &Stage, verb: &str, words: &[&str], lines: &mut Vec<St
         "packets" => lines.extend(stage.cluster.network().packets().map(|(_, packet)| describe(packet))),
         "values" => {
             for member in stage.cluster.latest() {
-                lines.push(format!("{}: {}", Name(member.id), member.value.line()));
+                lines.push(format!("{}: {}", Name(member.id), member.notes().join(" ")));
             }
         }
         "logs" => {

@@ -20,6 +20,8 @@ pub(super) struct Stage {
     pub(super) founding: Option<Founding>,
     /// How things go on by themselves; what is held back waits until it is named.
     pub(super) calm: Calm,
+    /// How many notes were proposed.
+    pub(super) notes: u64,
     /// Every line told since the last `mark`.
     pub(super) told: Vec<String>,
 }
