@@ -13,6 +13,10 @@ fix:
 scenarios:
     UPDATE=1 cargo test -p rafted_value_sim --test scenarios
 
+# Break one rule of the core at a time, and see what notices.
+museum *ARGS:
+    RUSTFLAGS='--cfg museum' cargo run --release --target-dir target/museum -p rafted_value_sim -- museum {{ARGS}}
+
 # The main job.
 demo *ARGS:
     cargo run --release -- demo {{ARGS}}

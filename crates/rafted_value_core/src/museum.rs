@@ -111,13 +111,6 @@ mutants! {
     VoterBeforeCaughtUp "B15" "members that have not caught up are made voters"
 }
 
-/// Whether this rule is broken.
-#[cfg(not(museum))]
-#[inline(always)]
-pub const fn broken(_: Mutant) -> bool {
-    false
-}
-
 #[cfg(museum)]
 static CHOSEN: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
 
@@ -127,11 +120,18 @@ pub fn broken(mutant: Mutant) -> bool {
     CHOSEN.load(core::sync::atomic::Ordering::Relaxed) == mutant as u32 + 1
 }
 
-/// Breaks one rule in the whole process, or none.
-#[cfg(museum)]
-pub fn choose(mutant: Option<Mutant>) {
-    let number = mutant.map_or(0, |mutant| mutant as u32 + 1);
-    CHOSEN.store(number, core::sync::atomic::Ordering::Relaxed);
+/// Whether this rule is broken: never.
+#[cfg(not(museum))]
+#[inline(always)]
+pub const fn broken(_: Mutant) -> bool {
+    false
+}
+
+/// Breaks one rule in the whole process, or none. Returns whether this build can.
+pub fn choose(mutant: Option<Mutant>) -> bool {
+    #[cfg(museum)]
+    CHOSEN.store(mutant.map_or(0, |mutant| mutant as u32 + 1), core::sync::atomic::Ordering::Relaxed);
+    cfg!(museum) || mutant.is_none()
 }
 
 /// What a follower keeps beyond the new entries, though it conflicts with them.

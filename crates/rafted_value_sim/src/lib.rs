@@ -25,6 +25,7 @@ pub mod event;
 pub mod history;
 pub mod invariants;
 pub mod member;
+pub mod museum;
 pub mod name;
 pub mod network;
 pub mod portrait;

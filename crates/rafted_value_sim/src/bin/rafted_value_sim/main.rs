@@ -1,5 +1,6 @@
 //! The simulator as a program: one subcommand per chooser.
 
+mod museum;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -16,10 +17,13 @@ struct Arguments {
 enum Command {
     /// Throws dice: each seed is a run with other faults.
     Run(run::Options),
+    /// Breaks one rule of the core at a time, and shows what notices.
+    Museum(museum::Options),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Museum(options) => museum::run(&options),
     }
 }
