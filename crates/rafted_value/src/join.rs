@@ -3,8 +3,9 @@
 use crate::contact::{Contact, MemberOf};
 use crate::error::OpenError;
 use crate::host::Host;
-use crate::packet::{ChangeRefused, Join, MemberReport, Refused, Request, Response, StatusReport};
+use crate::packet::{ChangeRefused, Join, Refused, Request, Response};
 use crate::profile::Profile;
+use crate::report::{MemberReport, StatusReport};
 use crate::timers;
 use rafted_value_core::{MemberId, Time};
 use std::collections::VecDeque;

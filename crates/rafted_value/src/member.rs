@@ -7,10 +7,9 @@ use crate::config::Config;
 use crate::contact::{Contact, GroupId, MemberOf};
 use crate::host::Host;
 use crate::lease::{LeasePublisher, PublishedLease};
-use crate::packet::{
-    Change, ChangeRefused, Chunk, Envelope, Join, MemberReport, Packet, Refused, Response, StatusReport,
-};
+use crate::packet::{Change, ChangeRefused, Chunk, Envelope, Join, Packet, Refused, Response};
 use crate::profile::Profile;
+use crate::report::{MemberReport, StatusReport};
 use crate::snapshots;
 use crate::timers;
 use crate::transport::Origin;
@@ -71,6 +70,8 @@ pub(crate) struct Member {
     strangers: BTreeMap<MemberId, Origin>,
     /// The end of its log when it began: what that holds was applied in an earlier life, and no hook hears of it again.
     replayed: LogIndex,
+    /// Values that are on their way to others.
+    sending: BTreeMap<MemberId, Arc<snapshots::Progress>>,
     /// A value that is arriving.
     arriving: Option<snapshots::Arriving>,
     /// A value that arrived and waits for the core's word.
@@ -156,6 +157,7 @@ impl Member {
             stamped: None,
             contacts: BTreeMap::new(),
             strangers: BTreeMap::new(),
+            sending: BTreeMap::new(),
             arriving: None,
             arrived: None,
             view,
@@ -309,6 +311,7 @@ impl Member {
     }
 
     pub(crate) fn on_snapshot_sent(&mut self, to: MemberId, last_included: Option<LogIndex>) {
+        self.sending.remove(&to);
         match last_included {
             Some(last_included) => self.step(Input::SnapshotSent { to, last_included }),
             None => self.step(Input::SnapshotFailed { to }),
@@ -468,7 +471,8 @@ impl Member {
             return self.step(Input::SnapshotFailed { to });
         };
         let route = snapshots::Route { group: self.group, from: self.id(), to, term: self.raft.term(), contact };
-        snapshots::send(route, self.machine.clone(), host.clone());
+        let progress = snapshots::send(route, self.machine.clone(), host.clone());
+        self.sending.insert(to, progress);
     }
 
     fn on_answer(&mut self, Answer { id, result }: Answer) {
@@ -560,6 +564,8 @@ impl Member {
             id: *id,
             contact: Profile::from_bytes(&member.contact).map_or_else(|| Contact::anyone_at(""), |it| it.contact),
             voter: member.seat.votes(),
+            seat: member.seat,
+            sending: self.sending.get(id).map(|progress| progress.transfer()),
             matched: follower(*id).map(|follower| follower.matched),
             silent_for_ms: follower(*id).map(|follower| follower.silent_for.as_millis() as u64),
         });
@@ -572,6 +578,11 @@ impl Member {
             commit: status.commit,
             applied: self.machine.applied(),
             last: status.last.index,
+            base: status.base.index,
+            config: Config::from_core(&status.config).ok().map(Box::new),
+            lease_ms: status.lease.map(|lease| lease.until.since(timers::now()).as_millis() as u64),
+            durable: false,
+            arriving: self.arriving.as_ref().map(snapshots::Arriving::transfer),
             members: members.collect(),
         }
     }

@@ -3,6 +3,7 @@
 use crate::command_id::CommandId;
 use crate::contact::{Contact, GroupId};
 use crate::profile::Profile;
+use crate::report::StatusReport;
 use bytes::Bytes;
 use rafted_value_core::{Config, LogIndex, MemberId, Message, SnapshotMeta, Term};
 use std::fmt;
@@ -190,44 +191,6 @@ pub enum Response {
     Done,
     /// It was not to be.
     Refused(Refused),
-}
-
-/// How a member is, as it says itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StatusReport {
-    /// The group's incarnation.
-    pub group: GroupId,
-    /// The member that answers.
-    pub member: MemberId,
-    /// `follower`, `pre-candidate`, `candidate` or `leader`.
-    pub role: String,
-    /// Its term.
-    pub term: Term,
-    /// Who leads, as far as it knows.
-    pub leader: Option<MemberId>,
-    /// The last committed entry it knows of.
-    pub commit: LogIndex,
-    /// The last entry its value contains.
-    pub applied: LogIndex,
-    /// The last entry of its log.
-    pub last: LogIndex,
-    /// The members in force.
-    pub members: Vec<MemberReport>,
-}
-
-/// One member, as another says.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MemberReport {
-    /// The member.
-    pub id: MemberId,
-    /// Where it is.
-    pub contact: Contact,
-    /// Whether it votes.
-    pub voter: bool,
-    /// If the answering member leads: up to where this one's log is known to be the same.
-    pub matched: Option<LogIndex>,
-    /// If the answering member leads: for how many milliseconds this one has been silent.
-    pub silent_for_ms: Option<u64>,
 }
 
 /// Why a request came to nothing, and what may be concluded: only `OutcomeUnknown` leaves it open whether a command

@@ -5,10 +5,12 @@ use crate::contact::{Contact, GroupId};
 use crate::host::Host;
 use crate::mailbox::Event;
 use crate::packet::Chunk;
+use crate::report::Transfer;
 use bytes::Bytes;
 use rafted_value_core::{Body, InstallSnapshot, LogIndex, MemberId, Message, SnapshotMeta, Term};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How long a piece is.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -22,10 +24,25 @@ pub(crate) struct Route {
     pub(crate) contact: Contact,
 }
 
+/// How much of a value has been sent: counted where it is sent, looked at by the loop.
+#[derive(Default)]
+pub(crate) struct Progress {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Progress {
+    pub(crate) fn transfer(&self) -> Transfer {
+        Transfer { done: self.done.load(Ordering::Relaxed), total: self.total.load(Ordering::Relaxed) }
+    }
+}
+
 /// Sends the value as of now, and tells the loop what became of it.
-pub(crate) fn send(route: Route, machine: Arc<dyn Machine>, host: Arc<Host>) {
+pub(crate) fn send(route: Route, machine: Arc<dyn Machine>, host: Arc<Host>) -> Arc<Progress> {
+    let progress = Arc::new(Progress::default());
+    let counted = progress.clone();
     host.runtime.clone().spawn(async move {
-        let last_included = match send_value(&route, machine, &host).await {
+        let last_included = match send_value(&route, machine, &host, &counted).await {
             Ok(last_included) => Some(last_included),
             Err(error) => {
                 tracing::warn!(to = %route.contact, %error, "a value could not be sent");
@@ -35,12 +52,19 @@ pub(crate) fn send(route: Route, machine: Arc<dyn Machine>, host: Arc<Host>) {
         let Route { group, from: member, to, .. } = route;
         host.mailbox.post(Event::SnapshotSent { group, member, to, last_included });
     });
+    progress
 }
 
-async fn send_value(route: &Route, machine: Arc<dyn Machine>, host: &Host) -> io::Result<LogIndex> {
+async fn send_value(
+    route: &Route,
+    machine: Arc<dyn Machine>,
+    host: &Host,
+    progress: &Progress,
+) -> io::Result<LogIndex> {
     let encoded = tokio::task::spawn_blocking(move || machine.snapshot()).await;
     let (snapshot, value) = encoded.map_err(io::Error::other)?.map_err(io::Error::other)?;
     let total = value.len() as u64;
+    progress.total.store(total, Ordering::Relaxed);
     let mut offset = 0;
     // An empty value is one empty piece.
     while offset == 0 || offset < value.len() {
@@ -56,6 +80,7 @@ async fn send_value(route: &Route, machine: Arc<dyn Machine>, host: &Host) -> io
             data: value.slice(offset..end),
         };
         host.network.send_chunk(&route.contact, chunk).await?;
+        progress.done.store(end as u64, Ordering::Relaxed);
         offset = end.max(1);
     }
     Ok(snapshot.index())
@@ -96,6 +121,10 @@ impl Arriving {
         Some(Whole { from, to, term, snapshot, bytes: bytes.into() })
     }
 
+    pub(crate) fn transfer(&self) -> Transfer {
+        Transfer { done: self.bytes.len() as u64, total: self.first.total }
+    }
+
     fn continues_with(&self, chunk: &Chunk) -> bool {
         let same = |chunk: &Chunk| (chunk.from, chunk.to, chunk.term, chunk.total, chunk.snapshot.last_included);
         let end = chunk.offset.checked_add(chunk.data.len() as u64);
@@ -118,4 +147,38 @@ pub(crate) fn check(whole: Whole, group: GroupId, machine: Arc<dyn Machine>, hos
             Err(error) => tracing::error!(%error, "a value that arrived cannot be used"),
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(offset: u64, length: usize) -> Chunk {
+        Chunk {
+            group: GroupId(1),
+            from: MemberId(1),
+            to: MemberId(2),
+            term: Term(3),
+            snapshot: SnapshotMeta::empty(),
+            total: 10,
+            offset,
+            data: Bytes::from(vec![7; length]),
+        }
+    }
+
+    #[test]
+    fn pieces_are_put_together_in_order_and_what_does_not_follow_is_dropped() {
+        let mut arriving = None;
+        assert!(Arriving::add(&mut arriving, piece(4, 6)).is_none() && arriving.is_none(), "without its beginning");
+        let mut add = |offset, length| {
+            let whole = Arriving::add(&mut arriving, piece(offset, length)).map(|whole| whole.bytes.len());
+            (whole, arriving.as_ref().map(|arriving| arriving.transfer().done))
+        };
+        assert_eq!(add(0, 4), (None, Some(4)));
+        assert_eq!(add(5, 2), (None, Some(4)), "a hole");
+        assert_eq!(add(0, 3), (None, Some(3)), "a new beginning");
+        assert_eq!(add(3, 8), (None, Some(3)), "longer than announced");
+        assert_eq!(add(u64::MAX, 2), (None, Some(3)));
+        assert_eq!(add(3, 7), (Some(10), None));
+    }
 }

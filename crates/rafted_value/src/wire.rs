@@ -11,6 +11,7 @@ mod hello;
 mod request;
 mod response;
 mod snapshot;
+mod status;
 #[cfg(test)]
 mod tests;
 

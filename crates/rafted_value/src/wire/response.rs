@@ -1,13 +1,12 @@
 //! What became of a request. Every body begins with the number of that request.
 
 use super::Malformed;
-use super::fields::{
-    WireContact, check_count, contact, cut, id, id_bytes, index, member, name, optional_id, term, text,
-};
+use super::fields::{WireContact, cut, id, id_bytes, index, member, name, text};
 use super::frame::{self, frame, kind};
 use super::request::WireSessionId;
+use super::status::{self, WireStatus};
 use crate::contact::{ClusterId, GroupId};
-use crate::packet::{ChangeRefused, MemberReport, Packet, Refused, Response, StatusReport};
+use crate::packet::{ChangeRefused, Packet, Refused, Response};
 use bytes::Bytes;
 use prost::Message as _;
 use rafted_value_core::MemberId;
@@ -45,45 +44,6 @@ struct WireReadIndex {
     number: u64,
     #[prost(uint64, tag = "2")]
     index: u64,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct WireStatus {
-    #[prost(uint64, tag = "1")]
-    number: u64,
-    #[prost(bytes = "bytes", tag = "2")]
-    group: Bytes,
-    #[prost(bytes = "bytes", tag = "3")]
-    member: Bytes,
-    #[prost(string, tag = "4")]
-    role: String,
-    #[prost(uint64, tag = "5")]
-    term: u64,
-    #[prost(bytes = "bytes", tag = "6")]
-    leader: Bytes,
-    #[prost(uint64, tag = "7")]
-    commit: u64,
-    #[prost(uint64, tag = "8")]
-    applied: u64,
-    #[prost(uint64, tag = "9")]
-    last: u64,
-    #[prost(message, repeated, tag = "10")]
-    members: Vec<WireMemberReport>,
-}
-const MEMBERS: usize = 10;
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct WireMemberReport {
-    #[prost(bytes = "bytes", tag = "1")]
-    id: Bytes,
-    #[prost(message, optional, tag = "2")]
-    contact: Option<WireContact>,
-    #[prost(bool, tag = "3")]
-    voter: bool,
-    #[prost(uint64, optional, tag = "4")]
-    matched: Option<u64>,
-    #[prost(uint64, optional, tag = "5")]
-    silent_for_ms: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -147,69 +107,12 @@ pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
             let WireReadIndex { number, index: at } = WireReadIndex::decode(bytes)?;
             (number, Response::ReadIndex(index(at)?))
         }
-        kind::STATUS_IS => {
-            check_count("members", MEMBERS, &bytes)?;
-            WireStatus::decode(bytes)?.read()?
-        }
+        kind::STATUS_IS => status::decode(bytes)?,
         kind::DONE => (WireData::decode(bytes)?.number, Response::Done),
         kind::REFUSED => WireRefused::decode(bytes)?.read()?,
         _ => return Err(frame::unknown(kind)),
     };
     Ok(Packet::Response { number, response })
-}
-
-impl WireStatus {
-    fn of(number: u64, report: &StatusReport) -> WireStatus {
-        WireStatus {
-            number,
-            group: id_bytes(report.group.0),
-            member: id_bytes(report.member.0),
-            role: report.role.clone(),
-            term: report.term.0,
-            leader: report.leader.map_or_else(Bytes::new, |leader| id_bytes(leader.0)),
-            commit: report.commit.0,
-            applied: report.applied.0,
-            last: report.last.0,
-            members: report.members.iter().map(WireMemberReport::of).collect(),
-        }
-    }
-
-    fn read(self) -> Result<(u64, Response), Malformed> {
-        let report = StatusReport {
-            group: GroupId(id("a group's id", &self.group)?),
-            member: member(&self.member)?,
-            role: name(self.role)?,
-            term: term(self.term)?,
-            leader: optional_id("a leader's id", &self.leader)?.map(MemberId),
-            commit: index(self.commit)?,
-            applied: index(self.applied)?,
-            last: index(self.last)?,
-            members: self.members.into_iter().map(WireMemberReport::read).collect::<Result<_, _>>()?,
-        };
-        Ok((self.number, Response::Status(Box::new(report))))
-    }
-}
-
-impl WireMemberReport {
-    fn of(report: &MemberReport) -> WireMemberReport {
-        WireMemberReport {
-            id: id_bytes(report.id.0),
-            contact: Some(WireContact::of(&report.contact)),
-            voter: report.voter,
-            matched: report.matched.map(|index| index.0),
-            silent_for_ms: report.silent_for_ms,
-        }
-    }
-
-    fn read(self) -> Result<MemberReport, Malformed> {
-        Ok(MemberReport {
-            id: member(&self.id)?,
-            contact: contact(self.contact)?,
-            voter: self.voter,
-            matched: self.matched.map(index).transpose()?,
-            silent_for_ms: self.silent_for_ms,
-        })
-    }
 }
 
 const NO_SUCH_GROUP: u64 = 1;

@@ -191,30 +191,39 @@ fn decode_membership(bytes: Bytes) -> Result<Membership, Malformed> {
 
 impl WireMember {
     fn of(id: MemberId, member: &Member) -> WireMember {
-        let (seat, replaces) = match member.seat {
-            Seat::Voter => (VOTER, None),
-            Seat::Incoming => (INCOMING, None),
-            Seat::Outgoing => (OUTGOING, None),
-            Seat::Learner(Promotion::Never) => (LEARNER_FOR_EVER, None),
-            Seat::Learner(Promotion::WhenCaughtUp) => (LEARNER, None),
-            Seat::Learner(Promotion::Replacing(old)) => (LEARNER_REPLACING, Some(old)),
-        };
-        let replaces = replaces.map_or_else(Bytes::new, |old: MemberId| id_bytes(old.0));
+        let (seat, replaces) = seat_number(member.seat);
         WireMember { id: id_bytes(id.0), contact: member.contact.clone(), seat, replaces }
     }
 
     fn read(self) -> Result<(MemberId, Member), Malformed> {
-        let seat = match self.seat {
-            VOTER => Seat::Voter,
-            INCOMING => Seat::Incoming,
-            OUTGOING => Seat::Outgoing,
-            LEARNER_FOR_EVER => Seat::Learner(Promotion::Never),
-            LEARNER => Seat::Learner(Promotion::WhenCaughtUp),
-            LEARNER_REPLACING => Seat::Learner(Promotion::Replacing(member(&self.replaces)?)),
-            kind => return Err(Malformed::UnknownKind { what: "seat", kind }),
-        };
+        let seat = read_seat(self.seat, &self.replaces)?;
         Ok((member(&self.id)?, Member { contact: detached(&self.contact), seat }))
     }
+}
+
+/// The number of a seat, and the member whose place it takes.
+pub(super) fn seat_number(seat: Seat) -> (u64, Bytes) {
+    let (number, replaces) = match seat {
+        Seat::Voter => (VOTER, None),
+        Seat::Incoming => (INCOMING, None),
+        Seat::Outgoing => (OUTGOING, None),
+        Seat::Learner(Promotion::Never) => (LEARNER_FOR_EVER, None),
+        Seat::Learner(Promotion::WhenCaughtUp) => (LEARNER, None),
+        Seat::Learner(Promotion::Replacing(old)) => (LEARNER_REPLACING, Some(old)),
+    };
+    (number, replaces.map_or_else(Bytes::new, |old: MemberId| id_bytes(old.0)))
+}
+
+pub(super) fn read_seat(number: u64, replaces: &Bytes) -> Result<Seat, Malformed> {
+    Ok(match number {
+        VOTER => Seat::Voter,
+        INCOMING => Seat::Incoming,
+        OUTGOING => Seat::Outgoing,
+        LEARNER_FOR_EVER => Seat::Learner(Promotion::Never),
+        LEARNER => Seat::Learner(Promotion::WhenCaughtUp),
+        LEARNER_REPLACING => Seat::Learner(Promotion::Replacing(member(replaces)?)),
+        kind => return Err(Malformed::UnknownKind { what: "seat", kind }),
+    })
 }
 
 fn encode_config(config: &Config) -> Bytes {

@@ -3,10 +3,10 @@
 use crate::command_id::CommandId;
 use crate::contact::{ClusterId, Contact, GroupId, NodeId};
 use crate::packet::{
-    Change, ChangeRefused, Chunk, Envelope, Join, MemberReport, Packet, Refused, Request, Response, Session, SessionId,
-    StatusReport,
+    Change, ChangeRefused, Chunk, Envelope, Join, Packet, Refused, Request, Response, Session, SessionId,
 };
 use crate::profile::Profile;
+use crate::report::{MemberReport, StatusReport, Transfer};
 use crate::wire::{Hello, Purpose, Role};
 use bytes::Bytes;
 use rafted_value_core::*;
@@ -161,16 +161,25 @@ fn requests() -> Vec<(&'static str, Packet)> {
     requests.into_iter().zip(1..).map(|((name, request), number)| (name, Packet::Request { number, request })).collect()
 }
 
-fn status() -> Response {
+fn status() -> StatusReport {
     let leads = MemberReport {
         id: member(1),
         contact: contact(),
         voter: true,
+        seat: Seat::Voter,
         matched: Some(LogIndex(0)),
         silent_for_ms: Some(20),
+        sending: None,
     };
-    let other = MemberReport { id: member(2), voter: false, matched: None, silent_for_ms: None, ..leads.clone() };
-    Response::Status(Box::new(StatusReport {
+    let other = MemberReport {
+        id: member(2),
+        voter: false,
+        seat: Seat::Learner(Promotion::WhenCaughtUp),
+        matched: None,
+        silent_for_ms: None,
+        ..leads.clone()
+    };
+    StatusReport {
         group: group(),
         member: member(1),
         role: "leader".into(),
@@ -179,8 +188,27 @@ fn status() -> Response {
         commit: LogIndex(8),
         applied: LogIndex(7),
         last: LogIndex(9),
+        base: LogIndex(0),
+        config: None,
+        lease_ms: None,
+        durable: false,
+        arriving: None,
         members: vec![leads, other],
-    }))
+    }
+}
+
+/// With everything that came later.
+fn full_status() -> StatusReport {
+    let mut report = status();
+    report.base = LogIndex(3);
+    report.config = Some(Box::new(crate::Config { leader_hook: Some("mail".into()), ..crate::Config::default() }));
+    report.lease_ms = Some(700);
+    report.durable = true;
+    report.arriving = Some(Transfer { done: 1, total: 300 });
+    report.members[0].seat = Seat::Outgoing;
+    report.members[1].seat = Seat::Learner(Promotion::Replacing(member(1)));
+    report.members[1].sending = Some(Transfer { done: 0, total: 300 });
+    report
 }
 
 fn responses() -> Vec<(&'static str, Packet)> {
@@ -192,7 +220,7 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("applied", Response::Applied(Bytes::from_static(b"reply"))),
         ("answered", Response::Answered(Bytes::from_static(b"answer"))),
         ("read_index_is", Response::ReadIndex(LogIndex(8))),
-        ("status_is", status()),
+        ("status_is", Response::Status(Box::new(status()))),
         ("done", Response::Done),
         ("no_such_group", Response::Refused(Refused::NoSuchGroup)),
         ("other_value", Response::Refused(Refused::OtherValue { value: "other".into() })),
@@ -209,6 +237,7 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("stopped", Response::Refused(Refused::Stopped)),
         ("id_reused", Response::Refused(Refused::IdReused)),
         ("no_such_hook", Response::Refused(Refused::Change(no_such_hook))),
+        ("full_status", Response::Status(Box::new(full_status()))),
     ];
     let number = |((name, response), number)| (name, Packet::Response { number, response });
     responses.into_iter().zip(1..).map(number).collect()
