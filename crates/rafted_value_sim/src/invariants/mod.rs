@@ -42,7 +42,7 @@ mod vote_once;
 mod votes_of_quorum;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 pub use seen::Seen;
 
