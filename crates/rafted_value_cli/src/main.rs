@@ -6,6 +6,7 @@ mod ask;
 mod demo;
 mod outcome;
 mod serve;
+mod settings;
 mod table;
 mod values;
 

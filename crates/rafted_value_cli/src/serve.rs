@@ -4,12 +4,13 @@ mod ending;
 
 use crate::address;
 use crate::admin::{Desk, Listener};
+use crate::settings::{self, Setting};
 use crate::values::counter::Counter;
 use crate::values::kv::Kv;
 use crate::values::queue::Queue;
 use crate::values::{BuiltIn, Kind};
 use ending::Ending;
-use rafted_value::{Group, GroupBuilder, InsecureTcp, Node, StatusError};
+use rafted_value::{Config, Group, GroupBuilder, InsecureTcp, Node, StatusError};
 use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -42,6 +43,10 @@ pub(crate) struct Options {
     /// The name of the group
     #[arg(long, default_value = "main")]
     name: String,
+    /// Settings of the group that is founded, where they are not to be the defaults
+    #[arg(long, value_name = "FIELD=VALUE,..", value_delimiter = ',', value_parser = settings::parse)]
+    #[arg(requires = "bootstrap")]
+    config: Vec<Setting>,
     /// Where the verbs of administration are heard; `none`: nowhere. Default: this machine only, at the port of
     /// `--listen` plus 1000
     #[arg(long, value_name = "ADDRESS")]
@@ -96,15 +101,13 @@ impl Options {
         }
     }
 
-    fn opening<V: BuiltIn>(&self, node: &Node) -> GroupBuilder<V> {
+    fn opening<V: BuiltIn>(&self, node: &Node) -> Result<GroupBuilder<V>, String> {
+        let config = settings::apply(&Config::default(), &self.config).map_err(|why| format!("--config: {why}"))?;
         let mut opening = node.group::<V>().name(self.name.as_str()).timeout(self.timeout).join(self.join.clone());
         if self.bootstrap {
-            opening = opening.bootstrap();
+            opening = opening.bootstrap().config(config);
         }
-        match self.as_learner {
-            true => opening.as_learner(),
-            false => opening,
-        }
+        Ok(if self.as_learner { opening.as_learner() } else { opening })
     }
 }
 
@@ -136,7 +139,7 @@ async fn host<V: BuiltIn>(options: Options) -> Result<ExitCode, Box<dyn Error>> 
         say(&format!("admin {}", admin.address()))?;
     }
     let group = tokio::select! {
-        group = options.opening::<V>(&node).open() => group?,
+        group = options.opening::<V>(&node)?.open() => group?,
         why = ending.asked() => return stop(&node, &mut ending, why).await,
     };
     say(&format!("ready: member {} of group {:?}, a {}", group.member(), group.name(), V::NAME))?;

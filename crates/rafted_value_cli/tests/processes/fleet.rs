@@ -25,10 +25,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it, and hears where it listens. It is not in the group yet.
     pub(crate) fn start(listen: &str, join: &[String]) -> Process {
+        Process::start_with(listen, join, &[])
+    }
+
+    /// The same with settings for the group, if it founds it.
+    pub(crate) fn start_with(listen: &str, join: &[String], settings: &[&str]) -> Process {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rafted"));
         command.args(["serve", "--admin", "127.0.0.1:0", "--until-input-ends", "--listen", listen]);
         match join.is_empty() {
-            true => command.arg("--bootstrap"),
+            true => command.arg("--bootstrap").args(settings.iter().flat_map(|setting| ["--config", setting])),
             false => command.args(["--join", &join.join(",")]),
         };
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a process");
@@ -85,10 +90,15 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) async fn start() -> Fleet {
+        Fleet::start_with(&[]).await
+    }
+
+    /// A group with these settings.
+    pub(crate) async fn start_with(settings: &[&str]) -> Fleet {
         let mut processes: Vec<Process> = Vec::new();
         for _ in 0..3 {
             let join: Vec<String> = processes.iter().map(|process| process.address.clone()).collect();
-            let mut process = Process::start("127.0.0.1:0", &join);
+            let mut process = Process::start_with("127.0.0.1:0", &join, settings);
             process.next("ready");
             processes.push(process);
         }
