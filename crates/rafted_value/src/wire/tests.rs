@@ -42,6 +42,24 @@ fn every_sample_arrives_as_it_was() {
 }
 
 #[test]
+fn the_settings_in_a_status_arrive_and_those_of_a_newer_build_are_none() {
+    let config = crate::Config { leader_hook: Some("mail".into()), ..crate::Config::default() };
+    let report = crate::StatusReport { config: Some(Box::new(config)), ..samples::full_status() };
+    let packet = Packet::Response { number: 1, response: Response::Status(Box::new(report)) };
+    let bytes = encode(&packet, LIMIT).unwrap();
+    assert_eq!(receive(&bytes).unwrap(), [packet]);
+
+    // Field 12, a config whose field 11, the settings that are not the core's, is of version 99.
+    let frame = frames(&bytes, LIMIT).unwrap().remove(0);
+    let newer = Bytes::from([&frame.body[..], b"\x62\x04\x5a\x02\x63\x00"].concat());
+    let Packet::Response { response: Response::Status(report), .. } = decode(Frame { body: newer, ..frame }).unwrap()
+    else {
+        panic!("another kind")
+    };
+    assert_eq!((report.config, report.lease_ms), (None, Some(700)));
+}
+
+#[test]
 fn a_payload_is_a_slice_of_what_was_received() {
     let commands = Bytes::from(vec![7; 1000]);
     let entry = Entry { id: EntryId::new(1, 1), payload: Payload::Commands(commands) };

@@ -197,11 +197,10 @@ fn status() -> StatusReport {
     }
 }
 
-/// With everything that came later.
-fn full_status() -> StatusReport {
+/// With everything that came later; but for the settings, of which there will be more.
+pub(super) fn full_status() -> StatusReport {
     let mut report = status();
     report.base = LogIndex(3);
-    report.config = Some(Box::new(crate::Config { leader_hook: Some("mail".into()), ..crate::Config::default() }));
     report.lease_ms = Some(700);
     report.durable = true;
     report.arriving = Some(Transfer { done: 1, total: 300 });
