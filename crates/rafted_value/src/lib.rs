@@ -41,6 +41,9 @@ mod shard;
 pub mod simulation;
 mod snapshots;
 mod state_machine;
+/// Not part of the API: for the storage lab of the simulator.
+#[doc(hidden)]
+pub mod storage;
 mod timers;
 pub mod transport;
 mod value;

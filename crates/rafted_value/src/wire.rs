@@ -15,10 +15,13 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use fields::{member_id, optional_member_id};
 pub(crate) use frame::{Frame, FrameReader, kind};
 pub(crate) use hello::{
     HELLO_LIMIT, Hello, OLDEST_PROTOCOL, PROTOCOL, Purpose, Reason, Refusal, Role, alive, decode as decode_hello,
 };
+
+pub(crate) use snapshot::{WireEntry, WireSnapshot};
 
 use crate::packet::Packet;
 use bytes::Bytes;

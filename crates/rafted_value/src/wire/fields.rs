@@ -56,6 +56,16 @@ pub(super) fn optional_id(what: &'static str, mut bytes: &[u8]) -> Result<Option
     }
 }
 
+/// A member's id, as it stands in memberships and on disk.
+pub(crate) fn member_id(id: MemberId) -> Bytes {
+    id_bytes(id.0)
+}
+
+/// No bytes are no member.
+pub(crate) fn optional_member_id(bytes: &Bytes) -> Result<Option<MemberId>, Malformed> {
+    Ok(optional_id("a member's id", bytes)?.map(MemberId))
+}
+
 pub(super) fn member(bytes: &Bytes) -> Result<MemberId, Malformed> {
     id("a member's id", bytes).map(MemberId)
 }

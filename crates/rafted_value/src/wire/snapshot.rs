@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct WireEntry {
+pub(crate) struct WireEntry {
     #[prost(uint64, tag = "1")]
     term: u64,
     #[prost(uint64, tag = "2")]
@@ -30,7 +30,7 @@ const MEMBERSHIP: u64 = 3;
 const CONFIG: u64 = 4;
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct WireSnapshot {
+pub(crate) struct WireSnapshot {
     #[prost(uint64, tag = "1")]
     term: u64,
     #[prost(uint64, tag = "2")]
@@ -129,7 +129,7 @@ pub(super) fn decode_chunk(route: &Route, bytes: Bytes) -> Result<Chunk, Malform
 }
 
 impl WireEntry {
-    pub(super) fn of(entry: &Entry) -> WireEntry {
+    pub(crate) fn of(entry: &Entry) -> WireEntry {
         let EntryId { term, index } = entry.id;
         let (kind, data) = match &entry.payload {
             Payload::Noop => (NOOP, Bytes::new()),
@@ -140,7 +140,7 @@ impl WireEntry {
         WireEntry { term: term.0, index: index.0, kind, data }
     }
 
-    pub(super) fn read(self) -> Result<Entry, Malformed> {
+    pub(crate) fn read(self) -> Result<Entry, Malformed> {
         let payload = match self.kind {
             NOOP => Payload::Noop,
             COMMANDS => Payload::Commands(self.data),
@@ -153,7 +153,7 @@ impl WireEntry {
 }
 
 impl WireSnapshot {
-    pub(super) fn of(snapshot: &SnapshotMeta) -> WireSnapshot {
+    pub(crate) fn of(snapshot: &SnapshotMeta) -> WireSnapshot {
         WireSnapshot {
             term: snapshot.last_included.term.0,
             index: snapshot.last_included.index.0,
@@ -162,7 +162,7 @@ impl WireSnapshot {
         }
     }
 
-    pub(super) fn read(snapshot: Option<WireSnapshot>) -> Result<SnapshotMeta, Malformed> {
+    pub(crate) fn read(snapshot: Option<WireSnapshot>) -> Result<SnapshotMeta, Malformed> {
         let snapshot = snapshot.ok_or(Malformed::Length { what: "a snapshot" })?;
         Ok(SnapshotMeta {
             last_included: entry_id(snapshot.term, snapshot.index)?,

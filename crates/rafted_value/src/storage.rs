@@ -1,0 +1,26 @@
+//! What a node keeps on disk: one log for all of its groups, and snapshots. Synchronous; knows nothing of networks,
+//! members or values.
+//!
+//! ```text
+//! DIRECTORY/identity                          whose directory it is
+//!           lock                              held while a node runs
+//!           log-0000000000000001              segments of the log; the highest number is being written
+//!           GROUP-TERM-INDEX.snapshot         a group's value as of that entry
+//! ```
+
+pub mod disk;
+mod error;
+mod identity;
+mod index;
+mod record;
+mod recovery;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod wal;
+
+pub use error::{Damage, OpenFailure, WriteFailure};
+pub use identity::Identity;
+pub use record::Checkpoint;
+pub use recovery::Found;
+pub use wal::{Batch, Change, Options, Stored, Wal};
