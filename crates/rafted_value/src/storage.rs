@@ -15,8 +15,6 @@ mod index;
 mod record;
 mod recovery;
 mod snapshot;
-#[cfg(test)]
-mod tests;
 mod wal;
 
 pub use error::{Damage, OpenFailure, WriteFailure};
@@ -24,3 +22,15 @@ pub use identity::Identity;
 pub use record::Checkpoint;
 pub use recovery::Found;
 pub use wal::{Batch, Change, Options, Stored, Wal};
+
+use crate::contact::{GroupId, NodeId};
+
+/// The group of this number, for the lab.
+pub fn group_id(number: u128) -> GroupId {
+    GroupId(number)
+}
+
+/// The node of this number, for the lab.
+pub fn node_id(number: u128) -> NodeId {
+    NodeId(number)
+}

@@ -31,6 +31,7 @@ pub mod network;
 pub mod portrait;
 mod recovery;
 pub mod script;
+pub mod storage_lab;
 pub mod tale;
 pub mod value;
 

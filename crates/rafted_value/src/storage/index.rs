@@ -85,7 +85,7 @@ impl GroupLog {
         let base = Base { last_included: checkpoint.base, segment };
         let mut dropped = Vec::new();
         if !checkpoint.continues {
-            dropped.extend(self.bases.drain(..));
+            dropped.append(&mut self.bases);
             self.places.clear();
         }
         self.bases.push(base);

@@ -259,7 +259,8 @@ impl Replay {
         let mut at = 0;
         while at < held.records.len() {
             let offset = held.offset + (BATCH_HEADER + at) as u64;
-            let damage = |what: &str, group| Damage { file: segment_name(held.segment), offset, what: what.to_owned(), group };
+            let damage =
+                |what: &str, group| Damage { file: segment_name(held.segment), offset, what: what.to_owned(), group };
             let Some(header) = RecordHeader::decode(&held.records[at..]) else {
                 // Whose it is, and where the next begins, nobody knows.
                 return self.lose(damage("the header of a record", None));

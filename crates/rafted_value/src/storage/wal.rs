@@ -171,7 +171,8 @@ impl Wal {
     fn read_append(&self, group: GroupId, at: Location) -> Result<Append, Damage> {
         let file = segment_name(at.segment);
         let damaged = |what: String| Damage { file: file.clone(), offset: at.offset, what, group: Some(group) };
-        let bytes = self.disk.read_at(&file, at.offset, at.length as usize).map_err(|error| damaged(error.to_string()))?;
+        let bytes =
+            self.disk.read_at(&file, at.offset, at.length as usize).map_err(|error| damaged(error.to_string()))?;
         let header = RecordHeader::decode(&bytes).filter(|header| header.group == group);
         let header = header.ok_or_else(|| damaged("a record's header".to_owned()))?;
         let body = Bytes::from(bytes).slice(RECORD_HEADER..);
@@ -234,13 +235,7 @@ impl Wal {
     }
 
     /// The group's checkpoint as of now, on another base.
-    fn restated(
-        &self,
-        heads: &mut Heads,
-        group: GroupId,
-        base: EntryId,
-        continues: bool,
-    ) -> Option<Checkpoint> {
+    fn restated(&self, heads: &mut Heads, group: GroupId, base: EntryId, continues: bool) -> Option<Checkpoint> {
         let head = self.head(heads, group)?;
         if continues && base.index <= head.checkpoint.base.index {
             return None;
@@ -256,12 +251,12 @@ impl Wal {
     }
 
     fn head<'a>(&self, heads: &'a mut Heads, group: GroupId) -> Option<&'a mut Head> {
-        if !heads.contains_key(&group) {
+        let stored = || {
             let log = self.groups.get(&group).filter(|_| !self.damaged.contains_key(&group))?;
             let checkpoint = log.checkpoint.clone()?;
-            heads.insert(group, Some(Head { checksum: log.checksum, checkpoint, hard_state: log.hard_state }));
-        }
-        heads.get_mut(&group)?.as_mut()
+            Some(Head { checksum: log.checksum, checkpoint, hard_state: log.hard_state })
+        };
+        heads.entry(group).or_insert_with(stored).as_mut()
     }
 
     /// Makes a batch durable, all of it or nothing.

@@ -2,6 +2,7 @@
 
 mod museum;
 mod run;
+mod storage_lab;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -19,11 +20,14 @@ enum Command {
     Run(run::Options),
     /// Breaks one rule of the core at a time, and shows what notices.
     Museum(museum::Options),
+    /// Does to the log of a node everything that a disk may do.
+    StorageLab(storage_lab::StorageLab),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Museum(options) => museum::run(&options),
+        Command::StorageLab(lab) => lab.run(),
     }
 }
