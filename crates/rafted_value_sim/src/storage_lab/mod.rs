@@ -147,7 +147,7 @@ impl Lab {
                 .violation(format!("{}: {damaged:?} after {done} steps:\n{world:?}\nnot\n{expected:?}", what()));
         };
         // Not after every one: the story is long.
-        if done % 8 == 0 {
+        if done.is_multiple_of(8) {
             let shared: Arc<dyn Disk> = disk.clone();
             let ended = self.workload.run(&mut wal, &shared, at).is_ok();
             drop(wal);
