@@ -36,7 +36,7 @@ use crate::message::{AppendResult, Body, Message};
 use crate::museum::{Mutant, broken};
 use crate::notice::{Halt, Notice, StepDown, Violation};
 use crate::outbox::{After, Outbox};
-use crate::progress::Sending;
+use crate::progress::{Progress, Sending};
 use crate::ready::{Answer, Lease, ReadAnswer, Ready, Refusal, Timer};
 use crate::types::{EntryId, LogIndex, MemberId, NUMBER_LIMIT, ReadId, RequestId, Term, Time};
 use alloc::sync::Arc;
@@ -526,6 +526,15 @@ impl Raft {
     /// Whether it is silent for good.
     pub fn is_halted(&self) -> bool {
         self.halted
+    }
+
+    /// If it leads, its followers as it sees them.
+    pub fn followers(&self) -> impl Iterator<Item = (MemberId, &Progress)> {
+        let progress = match &self.role {
+            Role::Leader(leader) => Some(&leader.progress),
+            _ => None,
+        };
+        progress.into_iter().flatten().map(|(id, progress)| (*id, progress))
     }
 
     /// A summary; costs a copy of the list of followers.

@@ -31,7 +31,7 @@ pub struct Cluster {
     pub(crate) members: BTreeMap<MemberId, Member>,
     pub(crate) network: Network,
     pub(crate) history: History,
-    pub(crate) portraits: BTreeMap<MemberId, Portrait>,
+    pub(crate) portraits: BTreeMap<MemberId, Arc<Portrait>>,
     pub(crate) seen: Seen,
     /// Of the group; the checker knows no other.
     pub(crate) incarnation: u32,
@@ -157,7 +157,7 @@ impl Cluster {
     }
 
     /// What the checker sees.
-    pub fn portraits(&self) -> &BTreeMap<MemberId, Portrait> {
+    pub fn portraits(&self) -> &BTreeMap<MemberId, Arc<Portrait>> {
         &self.portraits
     }
 
@@ -345,10 +345,10 @@ impl Cluster {
     pub(crate) fn paint(&mut self, id: MemberId) -> Result<(), Broken> {
         let Some(member) = self.members.get(&id) else { return Ok(()) };
         let before = self.portraits.get(&id);
-        let after = Portrait::of(member, before);
-        let before = before.cloned().unwrap_or_else(|| Portrait::blank(id));
-        self.portraits.insert(id, after.clone());
-        self.observe(Event::Moved { before: Box::new(before), after: Box::new(after) })
+        let after = Arc::new(Portrait::of(member, before.map(|before| &**before)));
+        let before = self.portraits.insert(id, after.clone());
+        let before = before.unwrap_or_else(|| Arc::new(Portrait::blank(id)));
+        self.observe(Event::Moved { before, after })
     }
 
     pub(crate) fn observe(&mut self, event: Event) -> Result<(), Broken> {

@@ -11,9 +11,10 @@ use crate::tale::Tale;
 use crate::value::{Machine, Transfer};
 use rafted_value_core::{
     Answer, AppendEntries, AppendResult, Ballot, Body, Entry, EntryId, Input, LogIndex, MemberId, Message, Notice,
-    ReadAnswer, Ready, Write,
+    ReadAnswer, Ready, Term, Write,
 };
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 impl Cluster {
     /// Tells a member what happened, and it the consequences that need nobody else. Nobody hears it if it is down.
@@ -49,7 +50,7 @@ impl Cluster {
         &mut self,
         id: MemberId,
         told: Option<&Input>,
-        claim: Option<(Message, EntryId, EntryId)>,
+        claim: Option<Claim>,
         inputs: &mut VecDeque<Input>,
     ) -> Result<(), Broken> {
         let mut ready = Ready::default();
@@ -67,7 +68,7 @@ impl Cluster {
             self.submit(id, write, inputs);
         }
         self.note_claim(id, claim)?;
-        let before = self.portraits.get(&id).cloned().unwrap_or_else(|| Portrait::blank(id));
+        let before = self.portraits.get(&id).cloned().unwrap_or_else(|| Arc::new(Portrait::blank(id)));
         self.paint(id)?;
         self.explain(id, told, &before, &ready)?;
         for notice in ready.notices {
@@ -122,12 +123,12 @@ impl Cluster {
     }
 
     /// If the log has what it was sent, and what precedes it, then the sender's log is verified so far.
-    fn note_claim(&mut self, id: MemberId, claim: Option<(Message, EntryId, EntryId)>) -> Result<(), Broken> {
-        let Some((message, prev, last)) = claim else { return Ok(()) };
+    fn note_claim(&mut self, id: MemberId, claim: Option<Claim>) -> Result<(), Broken> {
+        let Some(Claim { term, prev, last }) = claim else { return Ok(()) };
         let Some(member) = self.members.get(&id) else { return Ok(()) };
         let has = |id: EntryId| id == EntryId::ZERO || member.chain.at(id.index).is_some_and(|link| link.id == id);
         if has(prev) && has(last) {
-            self.observe(Event::Verified { by: id, term: message.term, upto: last.index })?;
+            self.observe(Event::Verified { by: id, term, upto: last.index })?;
         }
         Ok(())
     }
@@ -255,8 +256,14 @@ impl Cluster {
     }
 }
 
-/// What a leader's message says about the log: the message, the entry before what it sends, and the last one sent.
-fn claim_of(message: &Message) -> Option<(Message, EntryId, EntryId)> {
+/// What a leader's message says about the log: its term, the entry before what it sends, and the last one sent.
+struct Claim {
+    term: Term,
+    prev: EntryId,
+    last: EntryId,
+}
+
+fn claim_of(message: &Message) -> Option<Claim> {
     let (prev, last) = match &message.body {
         Body::AppendEntries(AppendEntries { prev, entries, .. }) => {
             (*prev, entries.last().map_or(*prev, |entry| entry.id))
@@ -264,5 +271,5 @@ fn claim_of(message: &Message) -> Option<(Message, EntryId, EntryId)> {
         Body::InstallSnapshot(request) => (EntryId::ZERO, request.snapshot.last_included),
         _ => return None,
     };
-    Some((message.clone(), prev, last))
+    Some(Claim { term: message.term, prev, last })
 }

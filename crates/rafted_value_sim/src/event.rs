@@ -2,6 +2,7 @@
 
 use crate::portrait::Portrait;
 use rafted_value_core::{EntryId, LogIndex, MemberId, Term};
+use std::sync::Arc;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -9,9 +10,9 @@ pub enum Event {
     /// A member took a step, started again, or crashed.
     Moved {
         /// What it was.
-        before: Box<Portrait>,
+        before: Arc<Portrait>,
         /// What it is.
-        after: Box<Portrait>,
+        after: Arc<Portrait>,
     },
     /// A member was sent entries, and its log has them and what precedes them.
     Verified {

@@ -59,8 +59,7 @@ impl Portrait {
 
     /// The first entry of its own term; what comes before was left by others.
     pub fn term_start(&self) -> Option<LogIndex> {
-        let links = self.log.links();
-        links.iter().find(|link| link.id.term == self.term()).map(|link| link.id.index)
+        if self.log.last().term == self.term() { self.log.term_start() } else { None }
     }
 
     /// Paints a member. One that is down keeps the likeness of its last moment, but for its disk.
@@ -70,20 +69,19 @@ impl Portrait {
             let portrait = earlier.cloned().unwrap_or_else(|| Portrait::blank(member.id));
             return Portrait { up: false, durable, lease: None, ..portrait };
         };
-        let status = raft.status();
         Portrait {
             id: member.id,
             up: true,
-            role: status.role,
+            role: raft.role(),
             hard_state: raft.hard_state(),
-            commit: status.commit,
+            commit: raft.commit(),
             applied: member.machine.applied().index,
-            base: status.base.index,
-            last: status.last.index,
+            base: raft.log().base().index(),
+            last: raft.log().last_index(),
             log: member.chain.clone(),
-            membership: status.membership,
+            membership: raft.log().membership().clone(),
             durable,
-            matched: status.followers.iter().map(|follower| (follower.id, follower.matched)).collect(),
+            matched: raft.followers().map(|(id, progress)| (id, progress.matched)).collect(),
             lease: member.lease.map(|lease| member.clock.when(lease.until)),
         }
     }

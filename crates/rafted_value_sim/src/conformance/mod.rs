@@ -180,7 +180,7 @@ impl State {
             role: portrait.role,
             term: portrait.term(),
             voted_for: portrait.hard_state.voted_for(),
-            tip: portrait.log.links().last().map_or((EntryId::ZERO, 0), |link| (link.id, link.hash)),
+            tip: (portrait.log.last(), portrait.log.hash()),
             commit: portrait.commit,
             membership: portrait.membership.clone(),
         }

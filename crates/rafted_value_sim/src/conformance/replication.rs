@@ -102,8 +102,7 @@ impl Walk<'_> {
             self.take(Action::IgnoreSnapshot);
         } else {
             if !self.has(last) {
-                let links = self.step.after.log.links();
-                self.state.tip = (last, links.last().map_or(0, |link| link.hash));
+                self.state.tip = (last, self.step.after.log.hash());
             }
             self.state.commit = last.index;
             self.take(Action::InstallSnapshot);
@@ -192,7 +191,7 @@ impl Walk<'_> {
             true => index <= durable && after.durable.log.agrees(&after.log, index),
             false => self.memory.leading.matched.get(&id).is_some_and(|matched| *matched >= index),
         };
-        let new = after.log.links().iter().rev().take_while(|link| link.id.index > self.state.commit);
+        let new = after.log.backwards().take_while(|link| link.id.index > self.state.commit);
         let mut own = new.filter(|link| link.id.term == self.state.term).map(|link| link.id.index);
         own.find(|index| is_majority(membership, |id| has(id, *index)))
     }

@@ -2,7 +2,7 @@
 //!
 //! Ongaro's correction of 2015: otherwise two leaders may each work with a membership that the other does not know.
 
-use super::{Property, Seen, World, require, seen::changed, step};
+use super::{Property, Seen, World, require, step};
 use crate::event::Event;
 use crate::name::Name;
 
@@ -13,7 +13,7 @@ fn check(event: &Event, _: &Seen, _: &World<'_>) -> Result<(), String> {
     if !(before.leads() && after.leads() && before.term() == after.term()) {
         return Ok(());
     }
-    let proposes = changed(before, after).iter().any(|link| link.membership.is_some());
+    let proposes = after.log.beyond(&before.log).any(|link| link.membership.is_some());
     let settled = after.term_start().is_some_and(|start| after.commit >= start);
     require(!proposes || settled, || {
         format!("{} changes the membership before it committed anything in term {}", Name(after.id), after.term())

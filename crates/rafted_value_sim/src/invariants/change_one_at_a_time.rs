@@ -13,7 +13,7 @@ fn check(event: &Event, seen: &Seen, _: &World<'_>) -> Result<(), String> {
     let Some((_, after)) = step(event).filter(|(_, after)| after.leads()) else { return Ok(()) };
     // After a restart a leader may not know yet what is committed; the world does.
     let committed = |link: &&Link| seen.committed.hash_at(link.id.index) == Some(link.hash);
-    let behind = after.log.links().iter().rev().take_while(|link| link.id.index > after.commit);
+    let behind = after.log.backwards().take_while(|link| link.id.index > after.commit);
     // A new leader may inherit one of an earlier term; it must not add another before that is committed.
     let changes = behind.take_while(|link| !committed(link)).filter(|link| link.membership.is_some()).count();
     require(changes <= 1, || format!("{} has {changes} uncommitted changes of membership", Name(after.id)))

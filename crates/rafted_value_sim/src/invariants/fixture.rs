@@ -73,7 +73,7 @@ pub(crate) fn committed(mut portrait: Portrait, commit: u64) -> Portrait {
 }
 
 pub(crate) fn moved(before: &Portrait, after: &Portrait) -> Event {
-    Event::Moved { before: Box::new(before.clone()), after: Box::new(after.clone()) }
+    Event::Moved { before: Arc::new(before.clone()), after: Arc::new(after.clone()) }
 }
 
 /// Remembers that all of these came to be, one after the other.
@@ -86,10 +86,10 @@ pub(crate) fn having_seen(portraits: &[&Portrait]) -> Seen {
 }
 
 fn verdict(property: &Property, event: &Event, seen: &Seen, others: &[&Portrait]) -> Result<(), String> {
-    let mut portraits: std::collections::BTreeMap<MemberId, Portrait> =
-        others.iter().map(|portrait| (portrait.id, (*portrait).clone())).collect();
+    let mut portraits: std::collections::BTreeMap<MemberId, Arc<Portrait>> =
+        others.iter().map(|portrait| (portrait.id, Arc::new((*portrait).clone()))).collect();
     if let Event::Moved { after, .. } = event {
-        portraits.insert(after.id, (**after).clone());
+        portraits.insert(after.id, after.clone());
     }
     (property.check)(event, seen, &World { now: Duration::from_secs(1), portraits: &portraits })
 }

@@ -2,7 +2,7 @@
 //!
 //! Each hash covers the whole prefix, so one comparison per new entry suffices.
 
-use super::{Property, Seen, World, require, seen::changed, step};
+use super::{Property, Seen, World, require, step};
 use crate::event::Event;
 use crate::name::Name;
 
@@ -11,7 +11,7 @@ pub(super) const PROPERTY: Property = Property { name: "log matching", ids: "I4"
 fn check(event: &Event, seen: &Seen, _: &World<'_>) -> Result<(), String> {
     let Some((before, after)) = step(event) else { return Ok(()) };
     let stranger =
-        changed(before, after).iter().find(|link| seen.entries.get(&link.id).is_some_and(|hash| *hash != link.hash));
+        after.log.beyond(&before.log).find(|link| seen.entries.get(&link.id).is_some_and(|hash| *hash != link.hash));
     require(stranger.is_none(), || {
         let id = stranger.map(|link| link.id).unwrap_or_default();
         format!("entry {id} of {}, or what precedes it, differs from another's", Name(after.id))

@@ -13,7 +13,11 @@ pub(super) const PROPERTY: Property = Property { name: "quorums intersect", ids:
 fn check(event: &Event, seen: &Seen, _: &World<'_>) -> Result<(), String> {
     let Some((_, after)) = step(event) else { return Ok(()) };
     let known = seen.committed.last().index;
-    for link in after.log.links().iter().skip(known.0 as usize).take_while(|link| link.id.index <= after.commit) {
+    if after.commit <= known {
+        return Ok(());
+    }
+    let new = after.log.backwards().take_while(|link| link.id.index > known);
+    for link in new.filter(|link| link.id.index <= after.commit) {
         let Some(next) = &link.membership else { continue };
         let (_, previous) = after.log.membership_at(LogIndex(link.id.index.0 - 1));
         // A group's first membership follows nobody's.

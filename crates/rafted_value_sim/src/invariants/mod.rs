@@ -51,6 +51,7 @@ use crate::portrait::Portrait;
 use rafted_value_core::MemberId;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One property.
@@ -70,7 +71,7 @@ pub struct World<'a> {
     /// The simulation's time.
     pub now: Duration,
     /// Everybody, whether up or not.
-    pub portraits: &'a BTreeMap<MemberId, Portrait>,
+    pub portraits: &'a BTreeMap<MemberId, Arc<Portrait>>,
 }
 
 /// A property that does not hold.

@@ -33,7 +33,7 @@ impl Seen {
     /// Remembers what has been checked.
     pub fn remember(&mut self, event: Event) {
         match event {
-            Event::Moved { before, after } => self.remember_step(&before, *after),
+            Event::Moved { before, after } => self.remember_step(&before, &after),
             Event::Verified { by, term, upto } => {
                 let known = self.verified.entry(by).or_default();
                 *known = (*known).max((term, upto));
@@ -59,16 +59,16 @@ impl Seen {
     pub fn given_up_but(&self, log: &Chain) -> Seen {
         let stands = |id: &EntryId| log.at(id.index).is_some_and(|link| link.id == *id);
         Seen {
-            entries: log.links().iter().map(|link| (link.id, link.hash)).collect(),
+            entries: log.backwards().map(|link| (link.id, link.hash)).collect(),
             committed: log.clone(),
-            applied: log.links().iter().map(|link| (link.id.index, link.hash)).collect(),
+            applied: log.backwards().map(|link| (link.id.index, link.hash)).collect(),
             done: self.done.iter().copied().filter(stands).collect(),
             ..Seen::default()
         }
     }
 
-    fn remember_step(&mut self, before: &Portrait, after: Portrait) {
-        for link in changed(before, &after) {
+    fn remember_step(&mut self, before: &Portrait, after: &Portrait) {
+        for link in after.log.beyond(&before.log) {
             self.entries.insert(link.id, link.hash);
         }
         if after.leads() {
@@ -77,15 +77,4 @@ impl Seen {
         }
         self.committed.extend(&after.log, after.commit);
     }
-}
-
-/// The links of `after` that `before` does not have.
-pub(super) fn changed<'a>(before: &Portrait, after: &'a Portrait) -> &'a [crate::chain::Link] {
-    let (old, new) = (before.log.links(), after.log.links());
-    // Logs mostly change at their end: look for the last common link from there.
-    let mut common = old.len().min(new.len());
-    while common > 0 && old[common - 1].hash != new[common - 1].hash {
-        common -= 1;
-    }
-    &new[common..]
 }

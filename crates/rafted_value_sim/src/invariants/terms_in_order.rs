@@ -2,7 +2,7 @@
 //!
 //! The cheapest sign of a tail that should have gone.
 
-use super::{Property, Seen, World, require, seen::changed, step};
+use super::{Property, Seen, World, require, step};
 use crate::event::Event;
 use crate::name::Name;
 
@@ -10,10 +10,9 @@ pub(super) const PROPERTY: Property = Property { name: "terms in order", ids: "I
 
 fn check(event: &Event, _: &Seen, _: &World<'_>) -> Result<(), String> {
     let Some((before, after)) = step(event) else { return Ok(()) };
-    let links = after.log.links();
-    let new = changed(before, after).len();
-    let window = &links[links.len().saturating_sub(new + 1)..];
-    let ordered = window.windows(2).all(|pair| pair[0].id.term <= pair[1].id.term);
+    let new = after.log.beyond(&before.log).count();
+    let terms = after.log.backwards().take(new + 1).map(|link| link.id.term);
+    let ordered = terms.is_sorted_by(|later, earlier| earlier <= later);
     require(ordered && after.log.last().term <= after.term(), || {
         format!("the terms in the log of {} are out of order, or above its term {}", Name(after.id), after.term())
     })

@@ -156,7 +156,7 @@ fn same(stage: &Stage) -> Said<()> {
 
 fn portrait<'a>(stage: &'a Stage, word: &str) -> Said<&'a Portrait> {
     let id = member(&stage.cluster, word)?;
-    stage.cluster.portraits().get(&id).ok_or_else(|| format!("{word} never was"))
+    stage.cluster.portraits().get(&id).map(|portrait| &**portrait).ok_or_else(|| format!("{word} never was"))
 }
 
 fn right_side(words: &[&str]) -> Said<String> {

@@ -18,7 +18,7 @@ pub(super) fn show(stage: &Stage, verb: &str, words: &[&str], lines: &mut Vec<St
         }
         "logs" => {
             let latest = stage.cluster.latest().map(|member| &stage.cluster.portraits()[&member.id]);
-            lines.extend(latest.map(log_line));
+            lines.extend(latest.map(|portrait| log_line(portrait)));
         }
         _ => {
             for word in words {
@@ -40,7 +40,8 @@ fn log_line(portrait: &Portrait) -> String {
 
 /// The terms in a log, in order.
 pub(super) fn terms(portrait: &Portrait) -> String {
-    let terms: Vec<String> = portrait.log.links().iter().map(|link| link.id.term.to_string()).collect();
+    let mut terms: Vec<String> = portrait.log.backwards().map(|link| link.id.term.to_string()).collect();
+    terms.reverse();
     terms.join(" ")
 }
 
