@@ -2,6 +2,7 @@
 //! heartbeat waits for user code.
 
 use crate::contact::GroupId;
+use crate::errands::{self, Errand};
 use crate::hooks::{self, Hooks};
 use crate::mailbox::{Event, Mailbox};
 use crate::packet::{Refused, Response};
@@ -49,7 +50,42 @@ struct Line {
     running: bool,
     applied: LogIndex,
     readers: BTreeMap<LogIndex, Vec<oneshot::Sender<()>>>,
+    pace: Pace,
     stopped: bool,
+}
+
+/// Whether commands are so quick that a caller's thread may apply them: only after many in a row were, and after each
+/// slow one twice as many.
+struct Pace {
+    quick: u32,
+    needed: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { quick: 0, needed: 64 }
+    }
+}
+
+impl Pace {
+    /// A command that takes longer is slow.
+    const LIMIT: Duration = Duration::from_millis(1);
+
+    fn is_quick(&self) -> bool {
+        self.quick >= self.needed
+    }
+
+    fn took(&mut self, time: Duration) {
+        if time > Pace::LIMIT {
+            *self = Pace { quick: 0, needed: self.needed.saturating_mul(2).min(1 << 16) };
+        } else {
+            self.quick = self.quick.saturating_add(1);
+        }
+        if self.quick > 1 << 17 {
+            // Long forgiven: it may only have been the machine.
+            *self = Pace { needed: Pace::default().needed, ..*self };
+        }
+    }
 }
 
 /// Something to do to a value, in order.
@@ -69,6 +105,10 @@ pub(crate) enum Work {
 pub(crate) trait Machine: Send + Sync {
     /// Queues work; never waits.
     fn submit(self: Arc<Self>, work: Work);
+    /// Does some of it on this thread, because it is quick.
+    fn apply_here(self: Arc<Self>);
+    /// Does it on a thread of its own.
+    fn apply_elsewhere(self: Arc<Self>);
     /// Answers a query once the value contains `index`; never waits.
     fn query(self: Arc<Self>, index: LogIndex, query: Bytes, caller: Caller);
     /// The value as of now, encoded. Takes as long as that takes: not for the loop.
@@ -175,8 +215,30 @@ impl<V: Value> Applier<V> {
         while let Some(mut work) = self.next_work() {
             while !work.is_empty() {
                 self.turn(&mut work);
+                self.let_readers_in();
             }
         }
+    }
+
+    /// Works for a turn. Whether something is left.
+    fn run_a_turn(&self) -> bool {
+        let Some(mut work) = self.next_work() else { return false };
+        self.turn(&mut work);
+        let mut line = self.line();
+        while let Some(left) = work.pop_back() {
+            line.work.push_front(left);
+        }
+        line.running = !line.work.is_empty() && !line.stopped;
+        line.running
+    }
+
+    /// User code may panic where nobody expects it.
+    fn guarded<T: Default>(&self, run: impl FnOnce() -> T) -> T {
+        value::guarded(run).unwrap_or_else(|_| {
+            self.stop();
+            self.mailbox.post(Event::Failed { group: self.group, member: self.member });
+            T::default()
+        })
     }
 
     fn next_work(&self) -> Option<VecDeque<Work>> {
@@ -189,15 +251,19 @@ impl<V: Value> Applier<V> {
         let mut answers = Vec::new();
         let (mut happened, mut replaced) = (Vec::new(), Vec::new());
         let mut halted = false;
+        let mut slowest = Duration::ZERO;
         let applied = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            let ends = timers::now().after(TURN);
+            let mut last = timers::now();
+            let ends = last.after(TURN);
             while let Some(next) = work.pop_front() {
+                let mut commands = 1;
                 match next {
                     Work::Apply { entry, callers, heard } => {
                         let mut told = self.hooks.listen(state.leader_hook().filter(|_| heard));
                         let applied = state.apply_and_tell(&entry, &mut told);
                         happened.push(told);
+                        commands = commands.max(applied.responses.len() as u32);
                         if let Some(why) = &applied.halt {
                             tracing::error!(%why, "the value cannot go on");
                             halted = true;
@@ -210,12 +276,15 @@ impl<V: Value> Applier<V> {
                         }
                     }
                 }
-                if halted || timers::now() >= ends {
+                let now = timers::now();
+                slowest = slowest.max(now.since(mem::replace(&mut last, now)) / commands);
+                if halted || now >= ends {
                     break;
                 }
             }
             state.applied().index
         };
+        self.line().pace.took(slowest);
         self.turn_ended.notify_waiters();
         happened.into_iter().for_each(|told| self.hooks.tell(told));
         // Letting go of a value is user code.
@@ -224,7 +293,6 @@ impl<V: Value> Applier<V> {
             caller.answer(response);
         }
         self.advanced(applied);
-        self.let_readers_in();
         if halted {
             work.clear();
             self.stop();
@@ -265,16 +333,24 @@ impl<V: Value> Machine for Applier<V> {
             return drop(work);
         }
         line.work.push_back(work);
-        if !mem::replace(&mut line.running, true) {
-            drop(line);
-            let applier = self.clone();
-            self.runtime.spawn_blocking(move || {
-                if value::guarded(|| applier.run()).is_err() {
-                    applier.stop();
-                    applier.mailbox.post(Event::Failed { group: applier.group, member: applier.member });
-                }
-            });
+        if mem::replace(&mut line.running, true) {
+            return;
         }
+        let is_quick = line.pace.is_quick();
+        drop(line);
+        if !is_quick || !errands::take_on(|| Some(Errand::Apply(self.clone()))) {
+            self.apply_elsewhere();
+        }
+    }
+
+    fn apply_here(self: Arc<Self>) {
+        if self.guarded(|| self.run_a_turn()) {
+            self.apply_elsewhere();
+        }
+    }
+
+    fn apply_elsewhere(self: Arc<Self>) {
+        self.runtime.clone().spawn_blocking(move || self.guarded(|| self.run()));
     }
 
     fn query(self: Arc<Self>, index: LogIndex, query: Bytes, caller: Caller) {
@@ -351,4 +427,31 @@ fn pair_up(callers: Vec<Caller>, applied: Applied, answers: &mut Vec<(Caller, Re
         responses = vec![only.clone(); callers.len()];
     }
     answers.extend(callers.into_iter().zip(responses));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_apply_only_what_was_quick_for_long_enough() {
+        let mut pace = Pace::default();
+        let take = |pace: &mut Pace, turns: u32, time| (0..turns).for_each(|_| pace.took(time));
+        let (quick, slow) = (Duration::from_micros(3), Duration::from_millis(2));
+        take(&mut pace, 63, quick);
+        assert!(!pace.is_quick());
+        take(&mut pace, 1, quick);
+        assert!(pace.is_quick());
+        take(&mut pace, 1, slow);
+        assert!(!pace.is_quick());
+        // Twice as many as before.
+        take(&mut pace, 127, quick);
+        assert!(!pace.is_quick());
+        take(&mut pace, 1, quick);
+        assert!(pace.is_quick());
+        // Always slow again: never so many that it could not be quick any more.
+        take(&mut pace, 100, slow);
+        take(&mut pace, 1 << 16, quick);
+        assert!(pace.is_quick());
+    }
 }

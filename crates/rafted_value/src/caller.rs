@@ -156,11 +156,12 @@ impl Caller {
     async fn ask_here(&self, here: &Here, ask: &Ask) -> Response {
         let (caller, response) = waiting::Caller::here();
         let group = here.view.borrow().at.group;
-        self.host.mailbox.post(match ask {
+        let event = match ask {
             Ask::Command(envelope) => Event::Command { group, envelope: envelope.clone(), caller },
             Ask::Query(_) | Ask::ReadIndex => Event::Read { group, caller },
             Ask::Change(change) => Event::Change { group, change: change.clone(), caller },
-        });
+        };
+        let _asking = self.host.mailbox.post_and_turn(event).await;
         response.await.unwrap_or(Response::Refused(Refused::Stopped))
     }
 

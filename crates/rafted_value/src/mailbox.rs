@@ -1,13 +1,16 @@
 //! What waits for the shard's loop. Anybody may post; only the loop takes.
 
 use crate::contact::{Contact, GroupId, MemberOf};
+use crate::errands::{self, Errand};
 use crate::member::Member;
 use crate::packet::{Change, Envelope, Packet, Refused};
+use crate::shard::Shard;
 use crate::transport::{Inbox, Origin};
 use crate::waiting::Caller;
 use rafted_value_core::{LogIndex, MemberId, Message};
 use std::any::Any;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, oneshot};
 
 /// Something for the loop.
@@ -40,11 +43,16 @@ pub(crate) enum Event {
     Stop,
 }
 
-/// The mailbox of one shard.
-#[derive(Default)]
+/// The mailbox of one shard, and the shard itself: whoever has something for it may take its turn.
 pub(crate) struct Mailbox {
     contents: Mutex<Contents>,
+    /// Wakes the node's own thread.
     posted: Notify,
+    /// There from the node's start to its end.
+    pub(crate) seat: Mutex<Option<Shard>>,
+    /// How many callers of this process are waiting for an answer.
+    pub(crate) callers: AtomicUsize,
+    me: Weak<Mailbox>,
 }
 
 #[derive(Default)]
@@ -57,19 +65,39 @@ impl Mailbox {
     /// How many packets may wait. A loop that is this far behind gains nothing from more.
     const CAPACITY: usize = 1 << 16;
 
+    pub(crate) fn new() -> Arc<Mailbox> {
+        Arc::new_cyclic(|me| Mailbox {
+            contents: Mutex::default(),
+            posted: Notify::new(),
+            seat: Mutex::default(),
+            callers: AtomicUsize::new(0),
+            me: me.clone(),
+        })
+    }
+
     /// Posts to a loop that has ended are dropped, and with them their callers: nobody waits for it.
     pub(crate) fn post(&self, event: Event) {
+        if self.put(event) && !errands::take_on(|| self.me.upgrade().map(Errand::Turn)) {
+            self.notify();
+        }
+    }
+
+    /// Whether there is still somebody to see to it.
+    pub(crate) fn put(&self, event: Event) -> bool {
         let mut contents = self.contents();
         if !contents.closed {
             contents.events.push(event);
-            drop(contents);
-            self.posted.notify_one();
         }
+        !contents.closed
     }
 
     /// Everything that was posted, in order, into an empty buffer.
     pub(crate) fn take(&self, into: &mut Vec<Event>) {
         std::mem::swap(into, &mut self.contents().events);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.contents().events.is_empty()
     }
 
     /// The loop has ended.
@@ -80,6 +108,11 @@ impl Mailbox {
             std::mem::take(&mut contents.events)
         };
         drop(left);
+    }
+
+    /// The node's own thread shall see to it.
+    pub(crate) fn notify(&self) {
+        self.posted.notify_one();
     }
 
     pub(crate) async fn posted(&self) {

@@ -13,6 +13,7 @@ use crate::shard::Shard;
 use crate::timers;
 use crate::transport::loopback::Loopback;
 use crate::transport::{Local, Transport};
+use crate::turn;
 use crate::value::Value;
 use crate::waiting::Caller;
 use rafted_value_core::RoleKind;
@@ -92,7 +93,7 @@ fn live(transport: Box<dyn Transport>, ended: watch::Receiver<()>, started: ones
                 let inner = Inner { host: host.clone(), hosted: HostedGroups::default(), ended };
                 // If nobody waits for it any more, it is dropped, and with it the loop ends.
                 drop(started.send(Ok(Node { inner: Arc::new(inner) })));
-                Shard::new(host).run().await;
+                turn::run(host.mailbox.clone(), Shard::new(host)).await;
             }
             Err(error) => drop(started.send(Err(error))),
         }
@@ -104,7 +105,7 @@ fn live(transport: Box<dyn Transport>, ended: watch::Receiver<()>, started: ones
 async fn surroundings(transport: Box<dyn Transport>) -> Result<Arc<Host>, StartError> {
     let node = NodeId(timers::identity());
     let cluster = Arc::new(OnceLock::new());
-    let mailbox = Arc::new(Mailbox::default());
+    let mailbox = Mailbox::new();
     let local = Local { node, cluster: cluster.clone() };
     let network = transport.start(local, mailbox.clone()).await.map_err(StartError::Transport)?;
     let (requests, runtime) = (Arc::new(Requests::default()), tokio::runtime::Handle::current());

@@ -7,9 +7,11 @@ use crate::member::{Ended, Member};
 use crate::packet::{Packet, Refused, Request, Response};
 use crate::timers::{self, Alarms};
 use crate::transport::Origin;
+use crate::value::{self, Panicked};
 use crate::waiting::Caller;
-use rafted_value_core::{Body, MemberId, Message};
+use rafted_value_core::{Body, MemberId, Message, Time};
 use std::collections::{BTreeSet, HashMap};
+use std::mem;
 use std::sync::Arc;
 
 /// The members of a node and their alarms.
@@ -21,6 +23,10 @@ pub(crate) struct Shard {
     /// Members that something happened to in this turn.
     touched: BTreeSet<GroupId>,
     stopping: bool,
+    /// Empty between turns.
+    events: Vec<Event>,
+    /// Until when the node's thread sleeps.
+    back_by: Option<Time>,
 }
 
 impl Shard {
@@ -32,30 +38,27 @@ impl Shard {
             alarms: Alarms::default(),
             touched: BTreeSet::new(),
             stopping: false,
+            events: Vec::new(),
+            back_by: None,
         }
     }
 
-    /// Until [`Event::Stop`].
-    pub(crate) async fn run(mut self) {
-        let mailbox = self.host.mailbox.clone();
-        let mut events = Vec::new();
-        while !self.stopping {
-            match self.alarms.wait(timers::now()) {
-                Some(wait) => {
-                    // Whichever comes first; what has come is looked at either way.
-                    let _ = tokio::time::timeout(wait, mailbox.posted()).await;
-                }
-                None => mailbox.posted().await,
-            }
-            mailbox.take(&mut events);
-            self.turn(&mut events);
+    /// Sees to everything that was posted and every alarm that is due. A loop that panicked is over; whoever's thread
+    /// it was goes on.
+    pub(crate) fn guarded_turn(&mut self) {
+        if let Err(Panicked(message)) = value::guarded(|| self.turn()) {
+            tracing::error!(%message, "the loop of a node panicked: the node ends");
+            self.end();
         }
     }
 
-    fn turn(&mut self, events: &mut Vec<Event>) {
+    fn turn(&mut self) {
+        let mut events = mem::take(&mut self.events);
+        self.host.mailbox.take(&mut events);
         for event in events.drain(..) {
             self.on_event(event);
         }
+        self.events = events;
         let now = timers::now();
         while let Some(group) = self.alarms.due(now) {
             self.on_alarm(group);
@@ -63,6 +66,25 @@ impl Shard {
         while let Some(group) = self.touched.pop_first() {
             self.settle(group);
         }
+    }
+
+    /// The node's thread goes to sleep: until then, if it is not woken.
+    pub(crate) fn rest(&mut self) -> Option<Time> {
+        self.back_by = self.alarms.next();
+        self.back_by
+    }
+
+    /// Whether the node's thread must be woken: an alarm was set that is earlier than it knows, or it is over.
+    pub(crate) fn needs_the_node(&self) -> bool {
+        self.stopping || self.alarms.next().is_some_and(|at| self.back_by.is_none_or(|back| at < back))
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.stopping = true;
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.stopping
     }
 
     fn on_event(&mut self, event: Event) {
@@ -105,7 +127,7 @@ impl Shard {
                 }
             }
             Event::Lost(contact) => self.host.requests.lost(&contact),
-            Event::Stop => self.stopping = true,
+            Event::Stop => self.end(),
         }
     }
 

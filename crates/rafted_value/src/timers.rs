@@ -92,9 +92,9 @@ impl Alarms {
         self.heap.push(Reverse((at, group)));
     }
 
-    /// How long until the next alarm.
-    pub(crate) fn wait(&self, now: Time) -> Option<Duration> {
-        self.heap.peek().map(|Reverse((at, _))| at.since(now))
+    /// The next alarm.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
     /// The next alarm that has gone off.

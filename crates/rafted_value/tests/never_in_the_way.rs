@@ -47,6 +47,41 @@ async fn a_call_ends_by_its_deadline_while_a_slow_command_runs() {
     slow.await.unwrap().unwrap();
 }
 
+/// Commands that proved quick are applied by their callers' own threads; one of them may still turn out to be slow.
+#[tokio::test]
+async fn a_slow_command_after_many_quick_ones_moves_no_leader() {
+    let three = three().await;
+    let group = three.groups[three.leader().await].clone();
+    for _ in 0..300 {
+        group.command(Command::Push("quick".into())).await.unwrap();
+    }
+    let before = group.status().await.unwrap();
+    // Eight election timeouts.
+    group.with_timeout(Duration::from_secs(60)).command(Command::Slow(2_000)).await.unwrap();
+    let after = group.status().await.unwrap();
+    assert_eq!((after.role.as_str(), after.term), ("leader", before.term));
+}
+
+/// A caller posts, and lets others come before it takes the loop's turn. Given up in between, it leaves that to the node.
+#[tokio::test]
+async fn a_command_given_up_before_its_turn_holds_up_nobody() {
+    let three = three().await;
+    let group = three.groups[three.leader().await].clone();
+    group.command(Command::Push("first".into())).await.unwrap();
+    let polled_once = |group: &rafted_value::Group<Journal>| {
+        let group = group.clone();
+        let mut call = Box::pin(async move { group.command(Command::Push("given up".into())).await });
+        // Two at a time: the second is not alone, and lets others come.
+        std::future::poll_fn(move |context| {
+            let _ = call.as_mut().poll(context);
+            std::task::Poll::Ready(())
+        })
+    };
+    tokio::join!(polled_once(&group), polled_once(&group));
+    let done = tokio::time::timeout(Duration::from_secs(5), group.command(Command::Push("last".into()))).await;
+    assert!(done.expect("nobody is held up").unwrap() >= 2);
+}
+
 #[tokio::test]
 async fn a_panic_in_a_command_is_an_error_to_its_caller_and_the_same_everywhere() {
     let three = three().await;
