@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::contact::Contact;
 use crate::error::{ChangeError, CommandError, QueryError, StatusError};
 use crate::hosted::Hosted;
+use crate::leadership::Leadership;
 use crate::mailbox::Event;
 use crate::member::Ended;
 use crate::node::{Node, hand_over};
@@ -159,6 +160,22 @@ impl<V: Value> Group<V> {
             Some(read) => read.flatten().map_err(|why| QueryError::refused(&self.inner.name, why)),
             None => Err(self.inner.calls.query_timeout(patience)),
         }
+    }
+
+    /// Waits until the member in this process leads, a majority has confirmed it, and its own copy contains everything that
+    /// earlier leaders committed; for doing things in the world that only the leader may do.
+    ///
+    /// Waits for as long as that takes, whatever the handle's timeout; cancellation safe.
+    ///
+    /// # Errors
+    ///
+    /// If the member ends.
+    pub async fn leadership(&self) -> Result<Leadership, StatusError> {
+        let stopped = || StatusError::Stopped { group: self.inner.name.clone() };
+        let (host, hosted) = (self.inner.node.inner.host.clone(), self.inner.hosted.clone());
+        let leadership = Leadership::won(host, hosted).await.ok_or_else(stopped)?;
+        self.inner.applier.read(leadership.token().index, |_| ()).await.map_err(|_| stopped())?;
+        Ok(leadership)
     }
 
     /// How the member in this process is, as it sees itself.

@@ -31,6 +31,13 @@ impl PublishedLease {
     }
 }
 
+impl PublishedLease {
+    /// No later than this may anybody else lead; the beginning of time if there is no lease.
+    pub(crate) fn until(&self) -> Time {
+        Time(self.until.load(Ordering::Acquire))
+    }
+}
+
 impl LeasePublisher {
     /// Somebody elsewhere may read up to `index` before the value here contains it.
     pub(crate) fn raise(&mut self, to: &PublishedLease, index: LogIndex) {
