@@ -29,6 +29,7 @@ async fn first_of(groups: &[Group<common::Journal>]) -> (usize, Leadership) {
 async fn one_member_has_it_and_whoever_has_it_next_has_a_greater_token() {
     let three = three().await;
     let (mut leader, mut leadership) = first_of(&three.groups).await;
+    let mut past = Vec::new();
     for n in 1..5 {
         assert!(leadership.is_held() && leadership.confirm(SOON).await);
         three.groups[leader].command(Command::Push(n.to_string())).await.unwrap();
@@ -44,8 +45,10 @@ async fn one_member_has_it_and_whoever_has_it_next_has_a_greater_token() {
         assert!(later.token() > leadership.token(), "{later:?} after {leadership:?}");
         assert!(later.token().number() > leadership.token().number());
         assert!(three.groups[next].applied() >= later.token().index, "its copy is current");
+        past.push(leadership);
         (leader, leadership) = (next, later);
     }
+    assert!(!past.iter().any(Leadership::is_held), "not even of a member that leads again: {past:?}");
     // Again in the same leadership: never smaller.
     let again = three.groups[leader].leadership().await.unwrap();
     assert!(again.token() >= leadership.token() && again.token().term == leadership.token().term);

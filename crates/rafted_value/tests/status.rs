@@ -28,7 +28,8 @@ async fn leader_and_followers_say_who_and_where_they_are() {
     let (first, second) = (&three.groups[leader], &three.groups[(leader + 1) % 3]);
     first.command(Command::Push("x".into())).await.unwrap();
 
-    let leads = report(first, |report| report.members.iter().all(|it| report.lag_of(it.id).unwrap_or(0) == 0)).await;
+    let nobody_lags = |report: &StatusReport| report.members.iter().all(|it| report.lag_of(it.id).unwrap_or(0) == 0);
+    let leads = report(first, |report| nobody_lags(report) && report.applied == report.last).await;
     assert_eq!((leads.role.as_str(), leads.member, leads.leader), ("leader", first.member(), Some(first.member())));
     assert_eq!((leads.commit, leads.applied), (leads.last, leads.last));
     assert!(leads.term.0 > 0 && leads.base < leads.last && !leads.durable);
