@@ -161,7 +161,10 @@ impl Raft {
 
     fn reply_to_append(&mut self, to: MemberId, result: AppendResult, (round, sent): (u64, Time), after: After) {
         let Role::Follower(Follower { verified, .. }) = self.role else { return };
-        let reply = AppendEntriesReply { result, verified, round, sent, promise: self.promise() };
+        let promise = self.promise();
+        // The message may just have brought a longer election timeout into force: what is told is kept.
+        self.promised_until = self.promised_until.max(self.now.after(promise));
+        let reply = AppendEntriesReply { result, verified, round, sent, promise };
         self.send(to, Body::AppendEntriesReply(reply), after);
     }
 

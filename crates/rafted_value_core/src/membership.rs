@@ -165,14 +165,15 @@ impl Membership {
         next
     }
 
-    /// The membership in which the learner votes: one step away, or joint if it takes another's place.
+    /// The membership in which the learner votes: one step away, or joint if it takes another's place. Who has lost its
+    /// vote by now has no place to take.
     pub(crate) fn promoted(&self, id: MemberId) -> Membership {
         let mut next = self.clone();
         let Some(learner) = next.members.get_mut(&id) else { return next };
         let Seat::Learner(promotion) = learner.seat else { return next };
         learner.seat = Seat::Voter;
         if let Promotion::Replacing(old) = promotion
-            && let Some(replaced) = next.members.get_mut(&old)
+            && let Some(replaced) = next.members.get_mut(&old).filter(|replaced| replaced.seat.votes())
         {
             replaced.seat = Seat::Outgoing;
             if let Some(learner) = next.members.get_mut(&id) {
