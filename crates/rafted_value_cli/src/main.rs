@@ -45,6 +45,8 @@ enum Verb {
     RemoveFollower(admin::RemoveFollower),
     /// Hand leadership over
     ReplaceLeader(admin::ReplaceLeader),
+    /// Change the group's settings, or show them
+    ChangeConfig(admin::ChangeConfig),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +75,7 @@ async fn perform(verb: Verb) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Verb::Members(target) => code((admin::members(&target).await, target.json)),
         Verb::Groups(target) => code((admin::groups(&target).await, target.json)),
         Verb::RemoveFollower(change) => code((admin::remove_follower(&change).await, change.target.json)),
+        Verb::ChangeConfig(change) => code((admin::change_config(&change).await, change.target.json)),
         Verb::ReplaceLeader(change) => code((admin::replace_leader(&change).await, change.target.json)),
     }
 }

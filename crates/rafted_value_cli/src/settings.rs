@@ -1,13 +1,14 @@
 //! The group's settings in words: `election_timeout=2s`.
 
 use rafted_value::{Config, OnPanic};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// One setting, as it is written on a shell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Setting {
-    field: String,
-    value: String,
+    pub(crate) field: String,
+    pub(crate) value: String,
 }
 
 /// `FIELD=VALUE`, with a field that there is and a value that it can have.
@@ -43,9 +44,9 @@ pub(crate) fn apply(config: &Config, settings: &[Setting]) -> Result<Config, Str
 }
 
 /// Every field with its value, in the order of [`Config`].
-pub(crate) fn show(config: &Config) -> Vec<(&'static str, String)> {
+pub(crate) fn show(config: &Config) -> Vec<Setting> {
     let time = |time: Duration| humantime::format_duration(time).to_string();
-    vec![
+    let settings = [
         ("heartbeat_interval", time(config.heartbeat_interval)),
         ("election_timeout", time(config.election_timeout)),
         ("clock_drift_margin", time(config.clock_drift_margin)),
@@ -63,7 +64,8 @@ pub(crate) fn show(config: &Config) -> Vec<(&'static str, String)> {
         ("learner_timeout", time(config.learner_timeout)),
         ("on_panic", on_panic_name(config.on_panic).to_owned()),
         ("leader_hook", config.leader_hook.clone().unwrap_or_else(|| "none".to_owned())),
-    ]
+    ];
+    settings.map(|(field, value)| Setting { field: field.to_owned(), value }).into()
 }
 
 fn set(config: &mut Config, Setting { field, value }: &Setting) -> Result<(), String> {
@@ -94,7 +96,7 @@ fn set(config: &mut Config, Setting { field, value }: &Setting) -> Result<(), St
         }
         "leader_hook" => config.leader_hook = (value != "none").then(|| value.clone()),
         _ => {
-            let fields: Vec<&str> = show(config).into_iter().map(|(field, _)| field).collect();
+            let fields: Vec<String> = show(config).into_iter().map(|setting| setting.field).collect();
             return Err(format!("there is no setting {field:?}; there are {}", fields.join(", ")));
         }
     }
@@ -124,9 +126,7 @@ mod tests {
         config.on_panic = OnPanic::Restore;
         config.leader_hook = Some("ring".to_owned());
         config.session_timeout *= 3;
-        let shown: Vec<String> = show(&config).into_iter().map(|(field, value)| format!("{field}={value}")).collect();
-        let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
-        assert_eq!(changed(&Config::default(), &shown), Ok(config.clone()));
+        assert_eq!(apply(&Config::default(), &show(&config)), Ok(config.clone()));
         // Nothing is left out: each field of the config stands in its Debug once.
         let debug = format!("{config:?}");
         assert_eq!(debug.matches(": ").count(), show(&config).len(), "{debug}");

@@ -1,8 +1,9 @@
 //! Does what the verbs of administration say, through the group's handle.
 
 use super::protocol::{GroupView, MemberView, Reply, Request, StatusView, Verb};
+use crate::settings::{self, Setting};
 use crate::values::BuiltIn;
-use rafted_value::{ChangeError, Client, Group, InsecureTcp, MemberReport, StartError, StatusReport};
+use rafted_value::{ChangeError, Client, Config, Group, InsecureTcp, MemberReport, StartError, StatusReport};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -85,11 +86,36 @@ impl<V: BuiltIn> Desk<V> {
                 group.replace_leader(None).await?;
                 view(&None::<MemberView>)
             }
+            Verb::ChangeConfig { settings } => {
+                let config = self.config(&group, limit).await?;
+                if settings.is_empty() {
+                    return view(&settings::show(&config));
+                }
+                let changed = settings::apply(&config, &settings).map_err(Refusal::certain)?;
+                group.change_config(&changed).await?;
+                let is_set = |shown: &Setting| settings.iter().any(|setting| setting.field == shown.field);
+                view(&settings::show(&changed).into_iter().filter(is_set).collect::<Vec<_>>())
+            }
         }
     }
 
     async fn report(&self, group: &Group<V>) -> Result<StatusReport, Refusal> {
         group.status().await.map_err(Refusal::certain)
+    }
+
+    /// The settings in force, as the leader knows them if it answers.
+    async fn config(&self, group: &Group<V>, limit: Duration) -> Result<Config, Refusal> {
+        let leaders = match group.leader() {
+            Some(leader) => self.others.with_timeout(ASK.min(limit)).status_of(&leader.address).await.ok(),
+            None => None,
+        };
+        let report = match leaders {
+            Some(report) => report,
+            None => self.report(group).await?,
+        };
+        report.config.map(|config| *config).ok_or_else(|| {
+            Refusal::certain(format!("the settings of group {:?} were made by a newer build", group.name()))
+        })
     }
 
     fn status(&self, report: &StatusReport) -> StatusView {
@@ -106,6 +132,7 @@ impl<V: BuiltIn> Desk<V> {
             applied: report.applied.0,
             last: report.last.0,
             voters: report.members.iter().filter(|member| member.voter).count(),
+            lease_ms: report.lease_ms,
         }
     }
 

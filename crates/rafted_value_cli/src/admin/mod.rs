@@ -10,10 +10,12 @@ pub(crate) use listener::Listener;
 
 use crate::address;
 use crate::outcome::{Failure, Outcome};
+use crate::settings::{self, Setting};
 use crate::table::table;
 use crate::values::Said;
 use protocol::{GroupView, MemberView, StatusView, Verb};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Whom to ask.
@@ -52,6 +54,15 @@ pub(crate) struct ReplaceLeader {
     /// Take back a transfer that has not happened
     #[arg(long)]
     cancel: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ChangeConfig {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// What shall be otherwise, like election_timeout=2s; without any, the settings are shown
+    #[arg(value_name = "FIELD=VALUE", value_parser = settings::parse)]
+    settings: Vec<Setting>,
 }
 
 /// Every process that is listed says how it is. Comes to nothing only if none of them answers.
@@ -98,6 +109,14 @@ pub(crate) async fn replace_leader(verb: &ReplaceLeader) -> Outcome {
         None => "no transfer is under way any more".to_owned(),
     };
     Ok(Said::new(text, json(&leader)))
+}
+
+pub(crate) async fn change_config(verb: &ChangeConfig) -> Outcome {
+    let request = Verb::ChangeConfig { settings: verb.settings.clone() };
+    let settings: Vec<Setting> = remote::ask_one(&verb.target, &request).await?;
+    let rows = settings.iter().map(|setting| [setting.field.clone(), setting.value.clone()]);
+    let map: BTreeMap<&str, &str> = settings.iter().map(|setting| (&*setting.field, &*setting.value)).collect();
+    Ok(Said::new(table(["setting", "value"], rows.collect()), json(&map)))
 }
 
 fn json(view: &impl Serialize) -> serde_json::Value {

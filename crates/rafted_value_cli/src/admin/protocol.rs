@@ -1,5 +1,6 @@
 //! What is said on an admin connection: a request in a line of JSON, a reply in a line of JSON, and again.
 
+use crate::settings::Setting;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::time::Duration;
@@ -29,8 +30,16 @@ pub(crate) enum Verb {
     Groups,
     Status,
     Members,
-    RemoveFollower { member: String },
-    ReplaceLeader { member: Option<String> },
+    RemoveFollower {
+        member: String,
+    },
+    ReplaceLeader {
+        member: Option<String>,
+    },
+    /// With nothing to set, only tells the settings.
+    ChangeConfig {
+        settings: Vec<Setting>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,6 +77,8 @@ pub(crate) struct StatusView {
     pub(crate) applied: u64,
     pub(crate) last: u64,
     pub(crate) voters: usize,
+    /// If it leads under a lease: for how long.
+    pub(crate) lease_ms: Option<u64>,
 }
 
 /// A member of the membership, and what it says of itself.

@@ -50,6 +50,14 @@ async fn a_group_is_asked_looked_at_and_changed() {
     assert_eq!(members.iter().filter(|member| member["voter"] == true).count(), 3, "{members:?}");
     assert_eq!(members.iter().filter(|member| member["role"] == "leader").count(), 1, "{members:?}");
 
+    let (settings, _) = json(&["change-config", "--json", "--admin", &admin]);
+    assert_eq!((&settings["election_timeout"], &settings["on_panic"]), (&"1s".into(), &"keep".into()), "{settings}");
+    let change = ["change-config", "--json", "--timeout", "30s", "--admin", &admin];
+    let (changed, code) = json(&[&change[..], &["election_timeout=2s", "max_sessions=50"]].concat());
+    assert_eq!((changed, code), (serde_json::json!({ "election_timeout": "2s", "max_sessions": "50" }), Some(0)));
+    let (settings, _) = json(&change);
+    assert_eq!((&settings["max_sessions"], &settings["clock_drift_margin"]), (&"50".into(), &"2s".into()));
+
     // The follower is named by its address, the leader by the beginning of its id.
     let heir = members.iter().find(|member| member["role"] == "follower").expect("a follower");
     let old = members.iter().find(|member| member["role"] == "leader").expect("a leader");
@@ -132,6 +140,9 @@ async fn what_cannot_be_done_is_named() {
         (&["status", "--admin", &admin, "--name", "other"], 1, "no member of group \"other\""),
         (&["remove-follower", "--admin", &admin, "127.0.0.1:1"], 1, "no member \"127.0.0.1:1\""),
         (&["remove-follower", "--admin", &admin, &at], 1, "cannot be removed"),
+        (&["change-config", "--admin", &admin, "max_session=1"], 2, "max_sessions"),
+        (&["change-config", "--admin", &admin, "max_sessions=0"], 1, "max_sessions"),
+        (&["change-config", "--admin", &admin, "leader_hook=bell"], 1, "bell"),
     ];
     for (arguments, code, named) in cases {
         let output = rafted(arguments);
