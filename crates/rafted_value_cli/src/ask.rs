@@ -24,7 +24,8 @@ pub(crate) struct Options {
     #[arg(long, default_value = "main")]
     name: String,
     /// How long it may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "RAFTED_TIMEOUT", value_name = "TIME", default_value = "5s")]
+    #[arg(value_parser = humantime::parse_duration)]
     timeout: Duration,
     /// Print one JSON object
     #[arg(long)]

@@ -29,7 +29,8 @@ pub(crate) struct Target {
     #[arg(long)]
     name: Option<String>,
     /// How long it may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "RAFTED_TIMEOUT", value_name = "TIME", default_value = "5s")]
+    #[arg(value_parser = humantime::parse_duration)]
     timeout: Duration,
     /// Print one JSON object
     #[arg(long)]

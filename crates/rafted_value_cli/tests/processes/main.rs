@@ -3,6 +3,7 @@
 mod fleet;
 mod killed;
 // The values' own tests run with the program's.
+mod readme;
 #[allow(dead_code)]
 #[path = "../../src/values/mod.rs"]
 mod values;
