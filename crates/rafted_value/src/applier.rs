@@ -1,7 +1,7 @@
 //! Runs the state machine of one member apart from the loop, on a thread of its own and only while there is work: no
 //! heartbeat waits for user code.
 
-use crate::contact::GroupId;
+use crate::contact::MemberOf;
 use crate::errands::{self, Errand};
 use crate::hooks::{self, Hooks};
 use crate::mailbox::{Event, Mailbox};
@@ -11,7 +11,7 @@ use crate::timers;
 use crate::value::{self, Value};
 use crate::waiting::Caller;
 use bytes::Bytes;
-use rafted_value_core::{Entry, LogIndex, MemberId, SnapshotMeta};
+use rafted_value_core::{Entry, LogIndex, SnapshotMeta};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -38,14 +38,13 @@ pub(crate) struct Applier<V: Value> {
     /// The last entry that the value contains, for whoever does not want to wait for the line.
     applied: AtomicU64,
     hooks: Arc<Hooks<V>>,
-    group: GroupId,
-    member: MemberId,
     mailbox: Arc<Mailbox>,
     runtime: Handle,
 }
 
-#[derive(Default)]
 struct Line {
+    /// Whose machine it is.
+    at: MemberOf,
     work: VecDeque<Work>,
     running: bool,
     applied: LogIndex,
@@ -88,6 +87,20 @@ impl Pace {
     }
 }
 
+impl Line {
+    fn new(at: MemberOf, applied: LogIndex) -> Line {
+        Line {
+            at,
+            work: VecDeque::new(),
+            running: false,
+            applied,
+            readers: BTreeMap::new(),
+            pace: Pace::default(),
+            stopped: false,
+        }
+    }
+}
+
 /// Something to do to a value, in order.
 pub(crate) enum Work {
     /// Apply a committed entry and answer the callers of its commands.
@@ -97,6 +110,8 @@ pub(crate) enum Work {
         /// Whether this is for the leader's hook to hear.
         heard: bool,
     },
+    /// From here on it is the machine of another incarnation of the group: of what it has, or of nothing.
+    Begin { at: MemberOf, keeps: bool, done: oneshot::Sender<()> },
     /// Replace the value by one that arrived, as [`Machine::decode`] made it.
     Install(Box<dyn Any + Send>),
 }
@@ -125,15 +140,15 @@ impl<V: Value> Applier<V> {
     pub(crate) fn new(
         state: StateMachine<V>,
         hooks: Arc<Hooks<V>>,
-        (group, member): (GroupId, MemberId),
+        at: MemberOf,
         mailbox: Arc<Mailbox>,
         runtime: Handle,
     ) -> Arc<Applier<V>> {
         let applied = state.applied().index;
-        let line = Mutex::new(Line { applied, ..Line::default() });
+        let line = Mutex::new(Line::new(at, applied));
         let (state, applied) = (RwLock::new(state), AtomicU64::new(applied.0));
         let (turn_ended, readers) = (Notify::new(), AtomicUsize::new(0));
-        Arc::new(Applier { state, turn_ended, readers, line, applied, hooks, group, member, mailbox, runtime })
+        Arc::new(Applier { state, turn_ended, readers, line, applied, hooks, mailbox, runtime })
     }
 
     /// Reads the value once it contains `index`, on the caller's own thread. Cancellation safe.
@@ -236,7 +251,7 @@ impl<V: Value> Applier<V> {
     fn guarded<T: Default>(&self, run: impl FnOnce() -> T) -> T {
         value::guarded(run).unwrap_or_else(|_| {
             self.stop();
-            self.mailbox.post(Event::Failed { group: self.group, member: self.member });
+            self.fail();
             T::default()
         })
     }
@@ -249,7 +264,7 @@ impl<V: Value> Applier<V> {
 
     fn turn(&self, work: &mut VecDeque<Work>) {
         let mut answers = Vec::new();
-        let (mut happened, mut replaced) = (Vec::new(), Vec::new());
+        let (mut happened, mut replaced, mut begun) = (Vec::new(), Vec::new(), Vec::new());
         let mut halted = false;
         let mut slowest = Duration::ZERO;
         let applied = {
@@ -269,6 +284,10 @@ impl<V: Value> Applier<V> {
                             halted = true;
                         }
                         pair_up(callers, applied, &mut answers);
+                    }
+                    Work::Begin { at, keeps, done } => {
+                        replaced.extend(self.begin(at, keeps, &mut state));
+                        begun.push(done);
                     }
                     Work::Install(arrived) => {
                         if let Ok(arrived) = arrived.downcast::<StateMachine<V>>() {
@@ -293,10 +312,14 @@ impl<V: Value> Applier<V> {
             caller.answer(response);
         }
         self.advanced(applied);
+        for done in begun {
+            // Whoever waits for it may be gone.
+            let _: Result<(), ()> = done.send(());
+        }
         if halted {
             work.clear();
             self.stop();
-            self.mailbox.post(Event::Failed { group: self.group, member: self.member });
+            self.fail();
         }
     }
 
@@ -310,17 +333,31 @@ impl<V: Value> Applier<V> {
 
     fn advanced(&self, applied: LogIndex) {
         self.applied.store(applied.0, Ordering::Release);
-        let readers = {
+        let (MemberOf { group, member }, readers) = {
             let mut line = self.line();
             line.applied = applied;
             let later = line.readers.split_off(&applied.next());
-            mem::replace(&mut line.readers, later)
+            (line.at, mem::replace(&mut line.readers, later))
         };
         for reader in readers.into_values().flatten() {
             // A reader that is gone needs no word.
             let _ = reader.send(());
         }
-        self.mailbox.post(Event::Applied { group: self.group, member: self.member, index: applied });
+        self.mailbox.post(Event::Applied { group, member, index: applied });
+    }
+
+    /// Tells the loop that the value cannot go on.
+    fn fail(&self) {
+        let MemberOf { group, member } = self.line().at;
+        self.mailbox.post(Event::Failed { group, member });
+    }
+
+    /// The machine is another member's from here on. Returns the value that it gave up.
+    fn begin(&self, at: MemberOf, keeps: bool, state: &mut StateMachine<V>) -> Option<StateMachine<V>> {
+        self.line().at = at;
+        // The default settings, which an empty log has, can always be used.
+        let fresh = (!keeps).then(|| StateMachine::new(V::new(), SnapshotMeta::empty()).ok()).flatten()?;
+        Some(mem::replace(state, fresh))
     }
 }
 

@@ -121,6 +121,8 @@ impl Caller {
                 }
                 (Target::There(asked), Refused::NoSuchGroup | Refused::Stopped) => self.defer(asked),
                 (Target::Here, Refused::NotLeader { .. } | Refused::OutcomeUnknown) => {}
+                // It went over to another incarnation of the group while this was on its way.
+                (Target::Here, Refused::NoSuchGroup) => {}
                 (_, Refused::Busy | Refused::Change(ChangeRefused::InProgress)) => {}
                 (_, final_word) => return Response::Refused(final_word),
             }

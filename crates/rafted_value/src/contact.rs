@@ -16,6 +16,30 @@ pub struct ClusterId(pub(crate) u128);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub(crate) u128);
 
+impl GroupId {
+    /// The first incarnation of a group: `random` but for its place in the line of incarnations.
+    pub(crate) fn founded(random: u128) -> GroupId {
+        GroupId(random & !GENERATION)
+    }
+
+    /// The incarnation that a recovery begins. Two recoveries of the same one have different ids, and neither follows the
+    /// other.
+    pub(crate) fn recovered(self, random: u128) -> GroupId {
+        let generation = (self.0 & GENERATION).saturating_add(GENERATION & GENERATION.wrapping_neg()).min(GENERATION);
+        GroupId(self.0 & LINE | generation | random & !(LINE | GENERATION))
+    }
+
+    /// Whether it is of the same group, and was begun by more recoveries.
+    pub(crate) fn follows(self, earlier: GroupId) -> bool {
+        self.0 & LINE == earlier.0 & LINE && self.0 & GENERATION > earlier.0 & GENERATION
+    }
+}
+
+/// The upper half of a group's id stays through recoveries, the next 16 bits count them, the rest tells apart two recoveries
+/// of the same incarnation.
+const LINE: u128 = u128::MAX << 64;
+const GENERATION: u128 = 0xffff << 48;
+
 /// Where a node can be reached, and which node it must be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Contact {
@@ -61,5 +85,22 @@ impl Contact {
     /// An address that a person gave: whatever node is there will do.
     pub(crate) fn anyone_at(address: impl Into<String>) -> Contact {
         Contact { address: address.into(), node: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recovery_follows_what_it_recovers_and_nothing_else() {
+        let (founded, other) = (GroupId::founded(u128::MAX), GroupId::founded(u128::MAX >> 1));
+        let (one, two) = (founded.recovered(1), founded.recovered(2));
+        assert!(one.follows(founded) && !founded.follows(one) && !one.follows(one));
+        assert!(one != two && !one.follows(two) && !two.follows(one), "which of them lives is not for them to say");
+        assert!(one.recovered(3).follows(two), "recovered more often");
+        assert!(!one.follows(other) && !other.recovered(1).follows(founded), "another group");
+        let last = (0..1 << 16).fold(founded, |group, n| group.recovered(n));
+        assert!(last.follows(one) && !last.recovered(7).follows(last), "the line ends, and never begins anew");
     }
 }

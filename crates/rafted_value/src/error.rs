@@ -6,12 +6,14 @@ mod command;
 mod node;
 mod open;
 mod query;
+mod recover;
 
 pub use change::ChangeError;
 pub use command::CommandError;
 pub use node::{StartError, StatusError};
 pub use open::OpenError;
 pub use query::QueryError;
+pub use recover::RecoverError;
 
 use crate::contact::Contact;
 

@@ -6,19 +6,22 @@ use crate::calls::{Calls, Patience};
 use crate::command_id::CommandId;
 use crate::config::Config;
 use crate::contact::Contact;
-use crate::error::{ChangeError, CommandError, QueryError, StatusError};
+use crate::error::{ChangeError, CommandError, QueryError, RecoverError, StatusError};
+use crate::host::Host;
 use crate::hosted::Hosted;
 use crate::leadership::Leadership;
 use crate::mailbox::Event;
 use crate::member::Ended;
 use crate::node::{Node, hand_over};
-use crate::packet::{Change, Refused, Response};
+use crate::packet::{Change, Refused, Request, Response};
+use crate::recovery::{AcceptDataLoss, Survivor};
 use crate::report::StatusReport;
 use crate::state_machine::StateMachine;
 use crate::timers;
 use crate::value::Value;
 use crate::waiting;
 use rafted_value_core::{LogIndex, MemberId, RoleKind};
+use std::cmp::Reverse;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,6 +207,73 @@ impl<V: Value> Group<V> {
         self.inner.calls.change(Change::Remove(member), self.patience()).await
     }
 
+    /// Every member that the one here knows of, itself among them, as it says itself: those whose logs end last first,
+    /// those that do not answer last. Needs no leader; takes as long as the slowest answer, two seconds at most.
+    ///
+    /// For [`force_remove_member`](Group::force_remove_member): the first is the survivor to call it on.
+    ///
+    /// # Errors
+    ///
+    /// If the member here has stopped.
+    pub async fn survivors(&self) -> Result<Vec<Survivor>, StatusError> {
+        let here = self.status().await?;
+        let host = &self.inner.node.inner.host;
+        let asked = here.members.iter().filter(|member| member.id != here.member).map(|member| {
+            let (host, group, contact) = (host.clone(), self.inner.name.clone(), member.contact.clone());
+            let answer = host.runtime.clone().spawn(async move { status_of(&host, group, &contact).await });
+            (member.clone(), answer)
+        });
+        let mut survivors = Vec::new();
+        for (member, answer) in asked.collect::<Vec<_>>() {
+            let status = answer.await.unwrap_or(Err(StatusError::Stopped { group: self.inner.name.clone() }));
+            survivors.push(Survivor { member: member.id, contact: member.contact, status });
+        }
+        let contact = host.contact();
+        survivors.push(Survivor { member: here.member, contact, status: Ok(here) });
+        survivors.sort_by_key(|survivor| Reverse(survivor.last_entry()));
+        Ok(survivors)
+    }
+
+    /// Begins the group again from the member in this process alone, when a majority is lost **for good**: the one unsafe
+    /// operation. `lost` names every member that is lost; nothing is chosen silently.
+    ///
+    /// This member goes on as the only voter of another incarnation of the group, with everything that stands in its log,
+    /// committed or not, and with all sessions, so that a command that is sent again is still applied once. **Whatever it
+    /// does not have is lost**, acknowledged or not; so choose the member whose log ends last, which
+    /// [`survivors`](Group::survivors) shows, and say by [`AcceptDataLoss`] that you have looked. Members that are not
+    /// named and still live notice within a few election timeouts: they give up what they have and join, and their handles
+    /// stay usable. So do lost members that come back after all, if they find no majority of their own.
+    ///
+    /// Returns when the member leads and serves. To call it again then does nothing but say that it leads. The thesis has no
+    /// such operation: no majority agrees to it, and if the lost members are alive after all, there are two groups.
+    ///
+    /// # Errors
+    ///
+    /// See [`RecoverError`].
+    #[doc(alias = "recover")]
+    pub async fn force_remove_member(
+        &self,
+        lost: impl IntoIterator<Item = MemberId>,
+        accepted: AcceptDataLoss,
+    ) -> Result<(), RecoverError> {
+        let (patience, group) = (self.patience(), self.inner.name.clone());
+        let stopped = || RecoverError::Stopped { group: group.clone() };
+        let late = || RecoverError::Timeout { group: group.clone(), waited: patience.limit };
+        let (done, answer) = oneshot::channel();
+        let member = self.inner.hosted.at();
+        let lost = lost.into_iter().collect();
+        self.inner.node.inner.host.mailbox.post(Event::Recover { member, lost, accepted, done });
+        let caller = &self.inner.calls.caller;
+        let at = caller.until(patience.until, answer).await.ok_or_else(late)?.map_err(|_| stopped())??;
+        let mut view = self.inner.hosted.view.clone();
+        let serves = view
+            .wait_for(|view| view.ended.is_some() || (view.at == at && view.role == RoleKind::Leader && view.settled));
+        match caller.until(patience.until, serves).await.ok_or_else(late)? {
+            Ok(view) if view.ended.is_none() => Ok(()),
+            _ => Err(stopped()),
+        }
+    }
+
     /// Hands leadership over to `member`, once that one has everything; `None` cancels a transfer that has not
     /// happened. A later call overrides an earlier one. Commands that come meanwhile wait, within their own time.
     ///
@@ -298,5 +368,19 @@ impl<V: Value> Group<V> {
     /// The last entry that the member's own copy contains.
     pub fn applied(&self) -> LogIndex {
         crate::applier::Machine::applied(&*self.inner.applier)
+    }
+}
+
+/// What the member at `contact` says of itself, if it does so soon.
+async fn status_of(host: &Host, group: String, contact: &Contact) -> Result<StatusReport, StatusError> {
+    let asked = host.requests.send(&*host.network, contact, Request::Status { group: group.clone() });
+    match timers::within(&host.deadlines, Duration::from_secs(2), asked).await {
+        Some(Response::Status(report)) => Ok(*report),
+        Some(Response::Refused(Refused::NoSuchGroup)) => Err(StatusError::NoSuchGroup { group }),
+        Some(Response::Refused(Refused::OutcomeUnknown)) => {
+            Err(StatusError::Unreachable { group, address: contact.address.clone() })
+        }
+        Some(_) => Err(StatusError::Stopped { group }),
+        None => Err(StatusError::Timeout { group }),
     }
 }

@@ -36,11 +36,20 @@ pub(crate) struct Joining {
 impl Joining {
     /// Asks every address, over and over, until one knows the group.
     pub(crate) async fn find(&self, deadline: Time) -> Result<StatusReport, OpenError> {
+        self.find_where(deadline, |_| true).await
+    }
+
+    /// The same, until one says what is wanted.
+    pub(crate) async fn find_where(
+        &self,
+        deadline: Time,
+        wanted: impl Fn(&StatusReport) -> bool,
+    ) -> Result<StatusReport, OpenError> {
         let mut last = None;
         while timers::now() < deadline {
             for address in &self.addresses {
                 match self.status_at(address, deadline).await {
-                    Some(Response::Status(report)) => return Ok(*report),
+                    Some(Response::Status(report)) if wanted(&report) => return Ok(*report),
                     Some(Response::Refused(why)) => last = Some((address.clone(), why)),
                     _ => {}
                 }
@@ -61,7 +70,7 @@ impl Joining {
         timers::within(&self.host.deadlines, limit, asked).await
     }
 
-    /// Asks to be taken in, following the leader, until that is committed.
+    /// Asks to be taken in, following the leader, until that is committed. Another incarnation's word is no answer.
     pub(crate) async fn ask_to_join(
         &self,
         member: MemberOf,
@@ -84,7 +93,7 @@ impl Joining {
                 learner: self.learner,
             });
             match self.ask(&target, request, deadline).await {
-                Some(Response::Joined { cluster, .. }) => {
+                Some(Response::Joined { group, cluster }) if group == member.group => {
                     let ours = *self.host.cluster.get_or_init(|| cluster);
                     let (group, at) = (self.group.clone(), target.address.clone());
                     return if ours == cluster { Ok(()) } else { Err(OpenError::OtherCluster { group, address: at }) };

@@ -2,8 +2,10 @@
 
 use crate::contact::{Contact, GroupId, MemberOf};
 use crate::errands::{self, Errand};
+use crate::error::RecoverError;
 use crate::member::Member;
 use crate::packet::{Change, Envelope, Packet, Refused};
+use crate::recovery::AcceptDataLoss;
 use crate::shard::Shard;
 use crate::transport::{Inbox, Origin};
 use crate::waiting::Caller;
@@ -25,6 +27,15 @@ pub(crate) enum Event {
     Change { group: GroupId, change: Change, caller: Caller },
     /// A caller in this process wants to know how a member is.
     Status { group: GroupId, caller: Caller },
+    /// An operator gives up what is lost; see [`Group::force_remove_member`](crate::Group::force_remove_member).
+    Recover {
+        member: MemberOf,
+        lost: Vec<MemberId>,
+        accepted: AcceptDataLoss,
+        done: oneshot::Sender<Result<MemberOf, RecoverError>>,
+    },
+    /// The group went on as another incarnation, at these addresses.
+    Superseded { member: MemberOf, by: GroupId, found: Vec<String> },
     /// A member begins.
     Open(Box<Member>),
     /// A member ends.

@@ -27,6 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+mod incarnation;
+
 /// After how many bytes of commands an entry is full.
 const ENTRY_BYTES: usize = 1 << 20;
 
@@ -78,6 +80,10 @@ pub(crate) struct Member {
     arrived: Option<Box<dyn Any + Send>>,
     view: watch::Sender<View>,
     pub(crate) removed: bool,
+    /// How often its timer fired since it last knew a leader.
+    lonely: u32,
+    /// Held by a search for another incarnation of the group while it goes on.
+    search: Arc<()>,
 }
 
 enum Request {
@@ -162,6 +168,8 @@ impl Member {
             arrived: None,
             view,
             removed: false,
+            lonely: 0,
+            search: Arc::new(()),
         };
         (member, receiver)
     }
@@ -195,9 +203,10 @@ impl Member {
         self.step(Input::Message(message));
     }
 
-    pub(crate) fn on_timer(&mut self) {
+    pub(crate) fn on_timer(&mut self, host: &Arc<Host>) {
         self.alarm = None;
         self.step(Input::Timer);
+        self.look_for_a_successor(host);
     }
 
     pub(crate) fn on_applied(&mut self, index: LogIndex) {
@@ -578,6 +587,7 @@ impl Member {
             commit: status.commit,
             applied: self.machine.applied(),
             last: status.last.index,
+            last_term: status.last.term,
             base: status.base.index,
             config: Config::from_core(&status.config).ok().map(Box::new),
             lease_ms: status.lease.map(|lease| lease.until.since(timers::now()).as_millis() as u64),

@@ -164,7 +164,7 @@ impl<V: Value> GroupBuilder<V> {
         }
         let host = &self.node.inner.host;
         host.cluster.get_or_init(|| ClusterId(timers::identity()));
-        let member = MemberOf { group: GroupId(timers::identity()), member: MemberId(timers::identity()) };
+        let member = MemberOf { group: GroupId::founded(timers::identity()), member: MemberId(timers::identity()) };
         let restored = Restored::bootstrap(member.member, self.profile().to_bytes(), core);
         let value = self.value.take().unwrap_or_else(V::new);
         let state = self.first_state(value, &restored)?;
@@ -198,8 +198,7 @@ impl<V: Value> GroupBuilder<V> {
         let host = &self.node.inner.host;
         let raft = Raft::new(member.member, timers::now(), restored);
         let hooks = Hooks::new(&self.name, self.hooks.clone());
-        let id = (member.group, member.member);
-        let applier = Applier::new(state, hooks, id, host.mailbox.clone(), host.runtime.clone());
+        let applier = Applier::new(state, hooks, member, host.mailbox.clone(), host.runtime.clone());
         let what = (member.group, self.name.clone(), V::NAME);
         let lease = Arc::new(PublishedLease::default());
         let (it, view) = Member::new(raft, what, applier.clone(), lease.clone());

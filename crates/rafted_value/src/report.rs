@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::contact::{Contact, GroupId};
-use rafted_value_core::{LogIndex, MemberId, Seat, Term};
+use rafted_value_core::{EntryId, LogIndex, MemberId, Seat, Term};
 use std::time::Duration;
 
 /// How a member is, as it says itself: what it believes may be out of date elsewhere.
@@ -27,6 +27,8 @@ pub struct StatusReport {
     pub applied: LogIndex,
     /// The last entry of its log.
     pub last: LogIndex,
+    /// The term of the last entry of its log.
+    pub last_term: Term,
     /// The last entry that its log no longer holds: whoever lags further behind is sent the value.
     pub base: LogIndex,
     /// The settings in force; none if a newer build made them so that this one cannot read them.
@@ -70,6 +72,12 @@ pub struct Transfer {
 }
 
 impl StatusReport {
+    /// Which entry its log ends with. Of all members of one incarnation that can be asked, the one with the largest has
+    /// everything that any of them has and that was ever committed.
+    pub fn last_entry(&self) -> EntryId {
+        EntryId { term: self.last_term, index: self.last }
+    }
+
     /// If the answering member leads: which members have not answered for more than twice the election timeout. They
     /// can be removed whatever else is the matter, and do not count when a change might break the quorum.
     pub fn unresponsive_followers(&self) -> Vec<MemberId> {

@@ -1,10 +1,12 @@
 //! The only loop: takes what was posted, steps the members concerned, performs what they want. Nothing in it waits.
 
 use crate::contact::{ClusterId, GroupId, MemberOf};
+use crate::error::RecoverError;
 use crate::host::Host;
 use crate::mailbox::Event;
 use crate::member::{Ended, Member};
 use crate::packet::{Packet, Refused, Request, Response};
+use crate::recovery::AcceptDataLoss;
 use crate::timers::{self, Alarms};
 use crate::transport::Origin;
 use crate::value::{self, Panicked};
@@ -106,6 +108,13 @@ impl Shard {
                 Some(member) => caller.answer(Response::Status(Box::new(member.report()))),
                 None => caller.refuse(Refused::NoSuchGroup),
             },
+            Event::Recover { member, lost, accepted, done } => {
+                if let Some(result) = self.recover(member, &lost, accepted) {
+                    // Whoever asked may be gone.
+                    let _ = done.send(result);
+                }
+            }
+            Event::Superseded { member, by, found } => self.supersede(member, by, found),
             Event::Open(member) => self.open(*member),
             Event::Close { member: MemberOf { group, member }, done } => {
                 if self.members.get(&group).is_some_and(|it| it.id() == member) {
@@ -184,6 +193,43 @@ impl Shard {
         self.touched.insert(group);
     }
 
+    fn recover(
+        &mut self,
+        of: MemberOf,
+        lost: &[MemberId],
+        accepted: AcceptDataLoss,
+    ) -> Option<Result<MemberOf, RecoverError>> {
+        let member = self.members.get_mut(&of.group).filter(|member| member.id() == of.member)?;
+        let at = MemberOf { group: of.group.recovered(timers::identity()), member: MemberId(timers::identity()) };
+        let recovered = member.recover(at, lost, accepted);
+        if recovered.is_ok() {
+            self.moved(of.group);
+        }
+        Some(recovered.map(|()| at))
+    }
+
+    /// The member gives up what it has and joins; unless it has found a leader meanwhile.
+    fn supersede(&mut self, of: MemberOf, by: GroupId, found: Vec<String>) {
+        let Some(member) = self.members.get_mut(&of.group).filter(|member| member.id() == of.member) else { return };
+        if member.is_led() || self.members.contains_key(&by) {
+            return;
+        }
+        let at = MemberOf { group: by, member: MemberId(timers::identity()) };
+        if let Some(member) = self.members.get_mut(&of.group) {
+            member.rejoin(at, found, &self.host);
+            self.moved(of.group);
+        }
+    }
+
+    /// The member that was of `earlier` is of another incarnation now.
+    fn moved(&mut self, earlier: GroupId) {
+        let Some(member) = self.members.remove(&earlier) else { return };
+        self.touched.remove(&earlier);
+        self.touched.insert(member.group);
+        self.names.insert(member.name.clone(), member.group);
+        self.members.insert(member.group, member);
+    }
+
     fn close(&mut self, group: GroupId, why: Ended) {
         if let Some(mut member) = self.members.remove(&group) {
             if self.names.get(&member.name) == Some(&group) {
@@ -217,7 +263,7 @@ impl Shard {
         let Some(member) = self.members.get_mut(&group) else { return };
         match member.alarm {
             Some(at) if at <= now => {
-                member.on_timer();
+                member.on_timer(&self.host);
                 self.touched.insert(group);
             }
             // It was moved to later meanwhile.

@@ -43,6 +43,8 @@ pub(super) struct WireStatus {
     durable: bool,
     #[prost(message, optional, tag = "15")]
     arriving: Option<WireTransfer>,
+    #[prost(uint64, tag = "16")]
+    last_term: u64,
 }
 const MEMBERS: usize = 10;
 
@@ -93,6 +95,7 @@ impl WireStatus {
             commit: report.commit.0,
             applied: report.applied.0,
             last: report.last.0,
+            last_term: report.last_term.0,
             members: report.members.iter().map(WireMemberReport::of).collect(),
             base: report.base.0,
             config: report.config.as_ref().map(|config| WireConfig::of(&config.to_core())),
@@ -113,6 +116,7 @@ impl WireStatus {
             commit: index(self.commit)?,
             applied: index(self.applied)?,
             last: index(self.last)?,
+            last_term: term(self.last_term)?,
             base: index(self.base)?,
             // What a newer build says in a way that this one cannot read is no reason to know nothing else.
             config: config.and_then(|config| Config::from_core(&config).ok()).map(Box::new),

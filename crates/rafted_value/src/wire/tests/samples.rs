@@ -188,6 +188,7 @@ fn status() -> StatusReport {
         commit: LogIndex(8),
         applied: LogIndex(7),
         last: LogIndex(9),
+        last_term: Term(0),
         base: LogIndex(0),
         config: None,
         lease_ms: None,
@@ -237,6 +238,7 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("id_reused", Response::Refused(Refused::IdReused)),
         ("no_such_hook", Response::Refused(Refused::Change(no_such_hook))),
         ("full_status", Response::Status(Box::new(full_status()))),
+        ("status_tells_last_term", Response::Status(Box::new(StatusReport { last_term: Term(299), ..status() }))),
     ];
     let number = |((name, response), number)| (name, Packet::Response { number, response });
     responses.into_iter().zip(1..).map(number).collect()
