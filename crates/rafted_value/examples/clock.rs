@@ -1,11 +1,13 @@
-//! A first look at the clock: commands per second of a three-member group in one process, at 1, 64 and 1024 callers.
+//! A first look at the clock: commands per second of a three-member group in one process, at 1, 64 and 1024 callers; of
+//! one caller that gives many at once, and of one that gives many in order.
 //!
 //! `cargo run --release -p rafted_value --example clock`. No benchmark: no peer beside it, no warm machine; only a figure to
 //! see whether a change made things much better or worse.
 #![allow(clippy::disallowed_methods)] // it measures time
 
-use rafted_value::{Context, Loopback, Node, Value};
+use rafted_value::{Context, Group, Loopback, Node, Value};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Counts bytes.
@@ -47,29 +49,69 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     nodes[1].group::<Count>().join(["a"]).open().await?;
     nodes[2].group::<Count>().join(["a"]).open().await?;
 
-    println!("callers  commands/s: min  median  max   (16 B payload, {ROUNDS} rounds of {ROUND:?})");
+    println!("                    commands/s: min  median  max   (16 B payload, {ROUNDS} rounds of {ROUND:?})");
     for callers in [1, 64, 1024] {
-        let mut rates = Vec::new();
-        for _ in 0..ROUNDS {
-            let began = Instant::now();
+        let calls = async |began| {
             let mut tasks = tokio::task::JoinSet::new();
             for _ in 0..callers {
-                let group = group.clone();
-                tasks.spawn(async move {
-                    let mut done = 0_u64;
-                    while began.elapsed() < ROUND {
-                        group.command([7; 16]).await.expect("a reply");
-                        done += 1;
-                    }
-                    done
-                });
+                tasks.spawn(one_by_one(group.clone(), began));
             }
-            let done: u64 = tasks.join_all().await.into_iter().sum();
-            rates.push((done as f64 / began.elapsed().as_secs_f64()) as u64);
-        }
-        rates.sort_unstable();
-        println!("{callers:>7}  {:>15} {:>7} {:>7}", rates[0], rates[ROUNDS / 2], rates[ROUNDS - 1]);
+            tasks.join_all().await.into_iter().sum()
+        };
+        measure(&format!("{callers} callers"), calls).await;
     }
+    for many in [10, 100, 1_000, 10_000] {
+        measure(&format!("{many} in one call"), async |began| at_once(&group, many, began).await).await;
+    }
+    measure("1024 in order", async |began| in_order(&group, 1_024, began).await).await;
     println!("reads of the leader's value: {}", group.query(()).await?);
     Ok(())
+}
+
+async fn measure(what: &str, round: impl AsyncFn(Instant) -> u64) {
+    let mut rates = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let done = round(began).await;
+        rates.push((done as f64 / began.elapsed().as_secs_f64()) as u64);
+    }
+    rates.sort_unstable();
+    println!("{what:>18}  {:>15} {:>7} {:>7}", rates[0], rates[ROUNDS / 2], rates[ROUNDS - 1]);
+}
+
+async fn one_by_one(group: Group<Count>, began: Instant) -> u64 {
+    let mut done = 0;
+    while began.elapsed() < ROUND {
+        group.command([7; 16]).await.expect("a reply");
+        done += 1;
+    }
+    done
+}
+
+async fn at_once(group: &Group<Count>, many: usize, began: Instant) -> u64 {
+    let mut done = 0;
+    while began.elapsed() < ROUND {
+        for outcome in group.commands(vec![[7; 16]; many]).await {
+            outcome.expect("a reply");
+            done += 1;
+        }
+    }
+    done
+}
+
+/// So many are always on their way.
+async fn in_order(group: &Group<Count>, many: usize, began: Instant) -> u64 {
+    let ordered = group.ordered();
+    let mut waiting = VecDeque::new();
+    let mut done = 0;
+    while began.elapsed() < ROUND {
+        while waiting.len() < many {
+            waiting.push_back(Box::pin(ordered.command([7; 16])));
+        }
+        if let Some(oldest) = waiting.pop_front() {
+            oldest.await.expect("a reply");
+            done += 1;
+        }
+    }
+    done
 }

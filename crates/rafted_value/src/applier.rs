@@ -124,8 +124,8 @@ pub(crate) trait Machine: Send + Sync {
     fn apply_here(self: Arc<Self>);
     /// Does it on a thread of its own.
     fn apply_elsewhere(self: Arc<Self>);
-    /// Answers a query once the value contains `index`; never waits.
-    fn query(self: Arc<Self>, index: LogIndex, query: Bytes, caller: Caller);
+    /// Answers a query once the value contains `index`; never waits. The hook hears of what a leader answers.
+    fn query(self: Arc<Self>, index: LogIndex, query: Bytes, heard: bool, caller: Caller);
     /// The value as of now, encoded. Takes as long as that takes: not for the loop.
     fn snapshot(&self) -> Result<(SnapshotMeta, Bytes), String>;
     /// Makes a state of bytes that arrived, if they are sound. Takes as long as that takes: not for the loop.
@@ -158,14 +158,30 @@ impl<V: Value> Applier<V> {
         read: impl FnOnce(&StateMachine<V>) -> R,
     ) -> Result<R, Refused> {
         self.contains(index).await?;
-        let _waiting = Waiting::new(&self.readers);
+        self.read_when(index, read).await
+    }
+
+    /// The same for an index that may never come: leaves nothing behind when it is given up.
+    pub(crate) async fn read_when<R>(
+        &self,
+        index: LogIndex,
+        read: impl FnOnce(&StateMachine<V>) -> R,
+    ) -> Result<R, Refused> {
+        let mut waiting = Some(Waiting::new(&self.readers));
         loop {
             let turn = self.turn_ended.notified();
             tokio::pin!(turn);
             // Before looking, so that the end of a turn is not missed.
             turn.as_mut().enable();
+            if self.line().stopped {
+                return Err(Refused::Stopped);
+            }
             if let Some(state) = self.try_read() {
-                return Ok(read(&state));
+                if state.applied().index >= index {
+                    return Ok(read(&state));
+                }
+                // Nobody holds up commands for what they have not done yet.
+                drop(waiting.take());
             }
             turn.await;
         }
@@ -390,7 +406,7 @@ impl<V: Value> Machine for Applier<V> {
         self.runtime.clone().spawn_blocking(move || self.guarded(|| self.run()));
     }
 
-    fn query(self: Arc<Self>, index: LogIndex, query: Bytes, caller: Caller) {
+    fn query(self: Arc<Self>, index: LogIndex, query: Bytes, heard: bool, caller: Caller) {
         let applier = self.clone();
         self.runtime.spawn(async move {
             if let Err(why) = applier.contains(index).await {
@@ -398,12 +414,12 @@ impl<V: Value> Machine for Applier<V> {
             }
             tokio::task::spawn_blocking(move || {
                 let state = applier.state.read().unwrap_or_else(PoisonError::into_inner);
-                let answer = state.query(&query);
-                if let (Some(hook), Ok(answer)) = (state.leader_hook(), &answer) {
+                let (answer, applied) = (state.query(&query), state.applied().index);
+                if let (true, Some(hook), Ok(answer)) = (heard, state.leader_hook(), &answer) {
                     applier.tell_of_query(&state, hook, query, answer.clone());
                 }
                 drop(state);
-                caller.answer(answer.map_or_else(Response::Refused, Response::Answered));
+                caller.answer(answer.map_or_else(Response::Refused, |answer| Response::Answered { answer, applied }));
             });
         });
     }
@@ -433,6 +449,7 @@ impl<V: Value> Machine for Applier<V> {
         let readers = mem::take(&mut line.readers);
         drop(line);
         drop(readers);
+        self.turn_ended.notify_waiters();
         // Values among the work are the user's to drop.
         self.runtime.spawn_blocking(move || value::discard(work));
     }

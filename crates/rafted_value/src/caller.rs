@@ -4,16 +4,16 @@ use crate::contact::Contact;
 use crate::host::Host;
 use crate::mailbox::Event;
 use crate::member::View;
-use crate::packet::{Change, ChangeRefused, Envelope, Refused, Request, Response};
+use crate::packet::{Change, ChangeRefused, Envelope, Freshness, Refused, Request, Response};
 use crate::timers;
 use crate::waiting;
 use bytes::Bytes;
-use rafted_value_core::{RoleKind, Time};
+use rafted_value_core::{MemberId, RoleKind, Time};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// After how long without a response another member is asked: its node may be gone without a word.
 const ATTEMPT: Duration = Duration::from_secs(1);
@@ -21,13 +21,27 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long to wait before asking again, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
-/// What is asked of a group, wherever its leader is.
+/// What is asked of a group.
 #[derive(Clone)]
 pub(crate) enum Ask {
     Command(Envelope),
-    Query(Bytes),
+    /// Of one session, to be applied in their order.
+    Commands(Vec<Envelope>),
+    Query(Bytes, Freshness),
     ReadIndex,
     Change(Change),
+    Status,
+}
+
+/// Who is asked.
+#[derive(Clone)]
+pub(crate) enum Whom {
+    /// Whoever leads, as often as it takes.
+    Leader,
+    /// The same, but not again if it is busy.
+    LeaderUnlessBusy,
+    /// The member at this node, this very one if it is named, once.
+    Only(Contact, Option<MemberId>),
 }
 
 /// One handle's way to its group.
@@ -38,9 +52,12 @@ pub(crate) struct Caller {
     here: Option<Here>,
     /// Where to ask, best guess first.
     known: Mutex<VecDeque<Contact>>,
+    /// Whether it runs on a thread of the caller's, which may as well do the work.
+    takes_turns: bool,
 }
 
 /// The member in this process.
+#[derive(Clone)]
 pub(crate) struct Here {
     pub(crate) view: watch::Receiver<View>,
 }
@@ -70,7 +87,14 @@ impl Caller {
         known: impl IntoIterator<Item = Contact>,
     ) -> Caller {
         let known = Mutex::new(known.into_iter().collect());
-        Caller { host, group: group.to_owned(), value, here, known }
+        Caller { host, group: group.to_owned(), value, here, known, takes_turns: true }
+    }
+
+    /// The same way to the group for what runs on the node's own thread, where no user code may run.
+    pub(crate) fn apart(&self) -> Caller {
+        let (host, group, here) = (self.host.clone(), self.group.clone(), self.here.clone());
+        let known = Mutex::new(self.known().clone());
+        Caller { host, group, value: self.value, here, known, takes_turns: false }
     }
 
     /// The name of the group.
@@ -78,14 +102,66 @@ impl Caller {
         &self.group
     }
 
+    /// Runs something beside the caller, on the node's own runtime: as long as the node lives.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.host.runtime.spawn(work);
+    }
+
+    /// Where a member is, as far as the member here knows; nothing if it knows none of this id.
+    pub(crate) async fn find(&self, member: MemberId) -> Result<Contact, Refused> {
+        let Some(here) = &self.here else { return Err(Refused::NoSuchMember) };
+        let Response::Status(report) = self.ask_here(here, &Ask::Status).await else { return Err(Refused::Stopped) };
+        let found = report.members.into_iter().find(|known| known.id == member);
+        found.map(|known| known.contact).ok_or(Refused::NoSuchMember)
+    }
+
     /// Asks until there is an answer that asking again would not change. Cancellation safe: what was asked may be done.
-    pub(crate) async fn ask(&self, ask: &Ask, deadline: Time) -> Asked {
+    pub(crate) async fn ask(&self, ask: &Ask, whom: &Whom, deadline: Time) -> Asked {
         let mut asked = Asked::default();
-        let response = self.until(deadline, self.ask_until_answered(ask, &mut asked)).await;
+        let response = match whom {
+            Whom::Only(contact, member) => {
+                asked.perhaps_done = true;
+                self.until(deadline, self.ask_one(contact, *member, ask)).await
+            }
+            Whom::Leader | Whom::LeaderUnlessBusy => {
+                let patient = matches!(whom, Whom::Leader);
+                self.until(deadline, self.ask_until_answered(ask, patient, &mut asked)).await
+            }
+        };
+        if response.is_some() && matches!(whom, Whom::Only(..)) {
+            asked.perhaps_done = false;
+        }
         Asked { response, ..asked }
     }
 
-    async fn ask_until_answered(&self, ask: &Ask, state: &mut Asked) -> Response {
+    /// One member and nobody else; nothing is repeated but what was asked too early.
+    async fn ask_one(&self, contact: &Contact, member: Option<MemberId>, ask: &Ask) -> Response {
+        let mut pause = PAUSE.0;
+        loop {
+            match self.ask_once(contact, member, ask).await {
+                Response::Refused(Refused::Behind { .. }) => self.pause(&mut pause).await,
+                // Of the group, that very member is missing at least.
+                Response::Refused(Refused::NoSuchGroup) if member.is_some() => {
+                    return Response::Refused(Refused::NoSuchMember);
+                }
+                response => return shared_fate(response),
+            }
+        }
+    }
+
+    async fn ask_once(&self, contact: &Contact, member: Option<MemberId>, ask: &Ask) -> Response {
+        let request = match member {
+            Some(member) => Request::Of(member, Box::new(self.request(ask))),
+            None => self.request(ask),
+        };
+        if contact.node != Some(self.host.node) {
+            return self.host.requests.send(&*self.host.network, contact, request).await;
+        }
+        let (caller, response) = waiting::Caller::here();
+        self.ask_the_loop(Event::Request { request, caller }, response).await
+    }
+
+    async fn ask_until_answered(&self, ask: &Ask, patient: bool, state: &mut Asked) -> Response {
         let mut pause = PAUSE.0;
         loop {
             if self.here.as_ref().is_some_and(|here| here.view.borrow().ended.is_some()) {
@@ -96,7 +172,7 @@ impl Caller {
                 continue;
             };
             let before = std::mem::replace(&mut state.perhaps_done, true);
-            let response = self.attempt(&target, ask).await;
+            let response = shared_fate(self.attempt(&target, ask).await);
             let Response::Refused(why) = response else {
                 state.perhaps_done = before;
                 return response;
@@ -123,7 +199,8 @@ impl Caller {
                 (Target::Here, Refused::NotLeader { .. } | Refused::OutcomeUnknown) => {}
                 // It went over to another incarnation of the group while this was on its way.
                 (Target::Here, Refused::NoSuchGroup) => {}
-                (_, Refused::Busy | Refused::Change(ChangeRefused::InProgress)) => {}
+                (_, Refused::Busy) if patient => {}
+                (_, Refused::Change(ChangeRefused::InProgress)) => {}
                 (_, final_word) => return Response::Refused(final_word),
             }
             self.pause(&mut pause).await;
@@ -160,10 +237,23 @@ impl Caller {
         let group = here.view.borrow().at.group;
         let event = match ask {
             Ask::Command(envelope) => Event::Command { group, envelope: envelope.clone(), caller },
-            Ask::Query(_) | Ask::ReadIndex => Event::Read { group, caller },
+            Ask::Commands(envelopes) => Event::Commands { group, envelopes: envelopes.clone(), caller },
+            Ask::Query(..) | Ask::ReadIndex => Event::Read { group, caller },
             Ask::Change(change) => Event::Change { group, change: change.clone(), caller },
+            Ask::Status => Event::Status { group, caller },
         };
-        let _asking = self.host.mailbox.post_and_turn(event).await;
+        self.ask_the_loop(event, response).await
+    }
+
+    async fn ask_the_loop(&self, event: Event, response: oneshot::Receiver<Response>) -> Response {
+        let mailbox = &self.host.mailbox;
+        let _asking = match self.takes_turns {
+            true => Some(mailbox.offer_and_turn(event).await),
+            false => {
+                mailbox.offer(event);
+                None
+            }
+        };
         response.await.unwrap_or(Response::Refused(Refused::Stopped))
     }
 
@@ -171,7 +261,11 @@ impl Caller {
         let (group, value) = (self.group.clone(), self.value.to_owned());
         match ask {
             Ask::Command(envelope) => Request::Command { group, value, envelope: envelope.clone() },
-            Ask::Query(query) => Request::Query { group, value, query: query.clone() },
+            Ask::Commands(envelopes) => Request::Commands { group, value, envelopes: envelopes.clone() },
+            Ask::Query(query, freshness) => {
+                Request::Query { group, value, query: query.clone(), freshness: *freshness }
+            }
+            Ask::Status => Request::Status { group },
             Ask::ReadIndex => Request::ReadIndex { group },
             Ask::Change(change) => Request::Change { group, change: change.clone() },
         }
@@ -228,5 +322,19 @@ impl Caller {
     /// What `work` comes to, unless the deadline comes first.
     pub(crate) async fn until<T>(&self, deadline: Time, work: impl Future<Output = T>) -> Option<T> {
         timers::within(&self.host.deadlines, deadline.since(timers::now()), work).await
+    }
+}
+
+/// Commands that went together are asked for again together: if one of them may have another chance, so have all, and
+/// those that had theirs are remembered.
+fn shared_fate(response: Response) -> Response {
+    let again = |response: &Response| match response {
+        Response::Refused(why @ (Refused::NotLeader { .. } | Refused::OutcomeUnknown)) => Some(why.clone()),
+        Response::Refused(why @ (Refused::Busy | Refused::Stopped)) => Some(why.clone()),
+        _ => None,
+    };
+    match &response {
+        Response::Many(parts) => parts.iter().find_map(again).map_or(response, Response::Refused),
+        _ => response,
     }
 }

@@ -1,14 +1,16 @@
 //! A handle to a group whose members are all elsewhere.
 
-use crate::caller::Caller;
-use crate::calls::{Calls, Patience};
+use crate::at_member::{AtMember, Who};
+use crate::caller::{Caller, Whom};
+use crate::calls::{Call, Calls};
 use crate::command_id::CommandId;
 use crate::config::Config;
 use crate::contact::Contact;
 use crate::error::{ChangeError, CommandError, QueryError, StartError, StatusError};
 use crate::group::TIMEOUT;
 use crate::node::Node;
-use crate::packet::{Change, Refused, Request, Response};
+use crate::ordered::Ordered;
+use crate::packet::{Change, Freshness, Refused, Request, Response};
 use crate::report::StatusReport;
 use crate::transport::Transport;
 use crate::value::Value;
@@ -29,7 +31,7 @@ pub struct Client<V> {
 struct Inner {
     node: Node,
     name: String,
-    calls: Calls,
+    calls: Arc<Calls>,
     addresses: Vec<String>,
 }
 
@@ -55,7 +57,7 @@ impl<V: Value> Client<V> {
         let addresses: Vec<String> = addresses.into_iter().map(Into::into).collect();
         let known: Vec<Contact> = addresses.iter().map(Contact::anyone_at).collect();
         let caller = Caller::new(node.inner.host.clone(), (name, V::NAME), None, known);
-        let inner = Arc::new(Inner { node, name: name.to_owned(), calls: Calls::new(caller), addresses });
+        let inner = Arc::new(Inner { node, name: name.to_owned(), calls: Arc::new(Calls::new(caller)), addresses });
         Ok(Client { inner, timeout: TIMEOUT, value: PhantomData })
     }
 
@@ -70,7 +72,7 @@ impl<V: Value> Client<V> {
     ///
     /// [`CommandError`] says what may be concluded.
     pub async fn command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
-        self.inner.calls.command::<V>(&command, None, self.patience()).await
+        self.inner.calls.command::<V>(&command, None, self.call()).await
     }
 
     /// As [`command`](Client::command), under an id that you choose; see
@@ -80,7 +82,42 @@ impl<V: Value> Client<V> {
     ///
     /// As there.
     pub async fn command_with(&self, id: CommandId, command: V::Command) -> Result<V::Reply, CommandError> {
-        self.inner.calls.command::<V>(&command, Some(id), self.patience()).await
+        self.inner.calls.command::<V>(&command, Some(id), self.call()).await
+    }
+
+    /// As [`command`](Client::command), but answers [`Busy`](CommandError::Busy) at once; see
+    /// [`Group::try_command`](crate::Group::try_command).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn try_command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
+        let call = Call::to(Whom::LeaderUnlessBusy, self.timeout);
+        self.inner.calls.command::<V>(&command, None, call).await
+    }
+
+    /// Has many commands applied in their order; see [`Group::commands`](crate::Group::commands).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn commands(
+        &self,
+        commands: impl IntoIterator<Item = V::Command>,
+    ) -> Vec<Result<V::Reply, CommandError>> {
+        self.inner.calls.commands::<V>(commands, self.call()).await
+    }
+
+    /// A handle whose commands are applied in the order in which they are given to it; see
+    /// [`Group::ordered`](crate::Group::ordered).
+    pub fn ordered(&self) -> Ordered<V> {
+        Ordered::new(self.inner.calls.apart(), self.inner.node.clone(), self.timeout)
+    }
+
+    /// A handle to the member at `address`: whatever that says, nobody else is asked.
+    pub fn at(&self, address: impl Into<String>) -> AtMember<V> {
+        let (calls, node) = (self.inner.calls.clone(), self.inner.node.clone());
+        AtMember::new(calls, node, Who::Address(address.into()), self.timeout)
     }
 
     /// Answers `query` from a value that contains every command answered before this call (linearizable).
@@ -90,8 +127,8 @@ impl<V: Value> Client<V> {
     /// See [`QueryError`]; a query changes nothing, so that it can always be asked again.
     pub async fn query(&self, query: V::Query) -> Result<V::Answer, QueryError> {
         let calls = &self.inner.calls;
-        let response = calls.query(&Calls::encode_query::<V>(&query)?, self.patience()).await?;
-        calls.decode_answer::<V>(response)
+        let ask = Calls::encode_query::<V>(&query, Freshness::Linearizable)?;
+        Ok(calls.decode_answer::<V>(calls.query(&ask, &self.call()).await?)?.answer)
     }
 
     /// Removes a member; answers when that is committed. The member stops when it learns of it.
@@ -100,7 +137,7 @@ impl<V: Value> Client<V> {
     ///
     /// See [`ChangeError`].
     pub async fn remove_follower(&self, member: MemberId) -> Result<(), ChangeError> {
-        self.inner.calls.change(Change::Remove(member), self.patience()).await
+        self.inner.calls.change(Change::Remove(member), self.call()).await
     }
 
     /// Hands leadership over; see [`Group::replace_leader`](crate::Group::replace_leader).
@@ -109,7 +146,7 @@ impl<V: Value> Client<V> {
     ///
     /// See [`ChangeError`].
     pub async fn replace_leader(&self, member: Option<MemberId>) -> Result<(), ChangeError> {
-        self.inner.calls.change(Change::Lead(member), self.patience()).await
+        self.inner.calls.change(Change::Lead(member), self.call()).await
     }
 
     /// Gives the group other settings; see [`Group::change_config`](crate::Group::change_config).
@@ -118,7 +155,7 @@ impl<V: Value> Client<V> {
     ///
     /// See [`ChangeError`].
     pub async fn change_config(&self, config: &Config) -> Result<(), ChangeError> {
-        self.inner.calls.change(Change::Configure(Box::new(config.to_core())), self.patience()).await
+        self.inner.calls.change(Change::Configure(Box::new(config.to_core())), self.call()).await
     }
 
     /// How the member at `address` is, as it sees itself.
@@ -131,7 +168,7 @@ impl<V: Value> Client<V> {
         let group = self.inner.name.clone();
         let (contact, request) = (Contact::anyone_at(address), Request::Status { group: group.clone() });
         let asked = host.requests.send(&*host.network, &contact, request);
-        match self.inner.calls.caller.until(self.patience().until, asked).await {
+        match self.inner.calls.caller.until(self.call().until, asked).await {
             Some(Response::Status(report)) => Ok(*report),
             Some(Response::Refused(Refused::NoSuchGroup)) => Err(StatusError::NoSuchGroup { group }),
             Some(Response::Refused(Refused::OutcomeUnknown)) => {
@@ -147,7 +184,7 @@ impl<V: Value> Client<V> {
         &self.inner.addresses
     }
 
-    fn patience(&self) -> Patience {
-        Patience::of(self.timeout)
+    fn call(&self) -> Call {
+        Call::within(self.timeout)
     }
 }

@@ -108,7 +108,7 @@ mod tests {
         fn apply_elsewhere(self: Arc<Self>) {
             self.0.lock().unwrap().push("elsewhere");
         }
-        fn query(self: Arc<Self>, _: LogIndex, _: Bytes, caller: Caller) {
+        fn query(self: Arc<Self>, _: LogIndex, _: Bytes, _: bool, caller: Caller) {
             caller.refuse(Refused::Stopped);
         }
         fn snapshot(&self) -> Result<(SnapshotMeta, Bytes), String> {

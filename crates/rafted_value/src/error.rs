@@ -39,6 +39,7 @@ fn at(leader: &Option<Contact>) -> String {
 mod tests {
     use super::*;
     use crate::packet::{ChangeRefused, Refused};
+    use rafted_value_core::LogIndex;
 
     fn every_refusal() -> Vec<(Refused, Conclusion)> {
         use Conclusion::{Applied, NotApplied, Unknown};
@@ -53,6 +54,8 @@ mod tests {
             (Refused::NoSuchSession, Unknown),
             (Refused::Forgotten, Unknown),
             (Refused::IdReused, NotApplied),
+            (Refused::NoSuchMember, NotApplied),
+            (Refused::Behind { applied: LogIndex(3) }, Unknown),
             (Refused::Panicked { message: text() }, Applied),
             (Refused::Undecodable { message: text() }, NotApplied),
             (Refused::Change(ChangeRefused::InProgress), Unknown),
@@ -77,7 +80,7 @@ mod tests {
             .filter(|(refused, _)| ChangeError::refused("jobs", refused.clone()).is_unknown())
             .map(|(refused, _)| refused)
             .collect();
-        assert_eq!(unknown.len(), 8, "{unknown:?}");
+        assert_eq!(unknown.len(), 10, "{unknown:?}");
     }
 
     #[test]

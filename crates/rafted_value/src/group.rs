@@ -1,8 +1,9 @@
 //! The handle that users hold.
 
 use crate::applier::Applier;
-use crate::caller::{Ask, Caller, Here};
-use crate::calls::{Calls, Patience};
+use crate::at_member::{AtMember, StaleAnswer, Who};
+use crate::caller::{Ask, Caller, Here, Whom};
+use crate::calls::{Call, Calls};
 use crate::command_id::CommandId;
 use crate::config::Config;
 use crate::contact::Contact;
@@ -13,7 +14,8 @@ use crate::leadership::Leadership;
 use crate::mailbox::Event;
 use crate::member::Ended;
 use crate::node::{Node, hand_over};
-use crate::packet::{Change, Refused, Request, Response};
+use crate::ordered::Ordered;
+use crate::packet::{Change, Freshness, Refused, Request, Response};
 use crate::recovery::{AcceptDataLoss, Survivor};
 use crate::report::StatusReport;
 use crate::state_machine::StateMachine;
@@ -47,7 +49,7 @@ struct Inner<V: Value> {
     name: String,
     hosted: Hosted,
     applier: Arc<Applier<V>>,
-    calls: Calls,
+    calls: Arc<Calls>,
 }
 
 impl<V: Value> Clone for Group<V> {
@@ -61,7 +63,7 @@ impl<V: Value> Group<V> {
         let hosted = hosted.clone();
         let here = Here { view: hosted.view.clone() };
         let caller = Caller::new(node.inner.host.clone(), (name, V::NAME), Some(here), []);
-        let inner = Inner { node, name: name.to_owned(), hosted, applier, calls: Calls::new(caller) };
+        let inner = Inner { node, name: name.to_owned(), hosted, applier, calls: Arc::new(Calls::new(caller)) };
         Group { inner: Arc::new(inner), timeout: TIMEOUT }
     }
 
@@ -77,7 +79,7 @@ impl<V: Value> Group<V> {
     /// [`CommandError`] says what may be concluded: whether the command was not applied, was applied, or may have
     /// been. Asking again through the same handle is another command.
     pub async fn command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
-        self.inner.calls.command::<V>(&command, None, self.patience()).await
+        self.inner.calls.command::<V>(&command, None, self.call()).await
     }
 
     /// As [`command`](Group::command), under an id that you choose: whoever asks for the same id again, through
@@ -100,7 +102,59 @@ impl<V: Value> Group<V> {
     /// As [`command`](Group::command); and [`CommandError::IdReused`] if the remembered command of this id has other
     /// bytes than this one.
     pub async fn command_with(&self, id: CommandId, command: V::Command) -> Result<V::Reply, CommandError> {
-        self.inner.calls.command::<V>(&command, Some(id), self.patience()).await
+        self.inner.calls.command::<V>(&command, Some(id), self.call()).await
+    }
+
+    /// As [`command`](Group::command), but answers [`Busy`](CommandError::Busy) at once where that would wait for
+    /// room. Elections are waited for all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Group::command).
+    pub async fn try_command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
+        let call = Call::to(Whom::LeaderUnlessBusy, self.timeout);
+        self.inner.calls.command::<V>(&command, None, call).await
+    }
+
+    /// Has many commands applied, each exactly once and in their order, and returns what became of each, in the same
+    /// order. They travel and are stored together: much faster than as many calls, one after the other.
+    ///
+    /// Other callers' commands may come between them, but rarely do: up to 4,096 of them, of about a mebibyte, stand
+    /// side by side. One that fails does not hold up those behind it; if the time is up, those that were not sent are
+    /// [`NotSent`](CommandError::NotSent). The replies to as many as travel together must fit into one message of
+    /// 64 MiB: else what became of them is unknown.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Group::command), for each command by itself.
+    pub async fn commands(
+        &self,
+        commands: impl IntoIterator<Item = V::Command>,
+    ) -> Vec<Result<V::Reply, CommandError>> {
+        self.inner.calls.commands::<V>(commands, self.call()).await
+    }
+
+    /// A handle whose commands are applied in the order in which they are given to it. No other handle promises that
+    /// of commands that are on their way at the same time.
+    ///
+    /// ```
+    /// # use rafted_value::{CommandError, Group, Value};
+    /// # async fn two<V: Value>(group: Group<V>, first: V::Command, second: V::Command) -> Result<(), CommandError> {
+    /// let ordered = group.ordered();
+    /// let (first, second) = (ordered.command(first), ordered.command(second));
+    /// // Both are on their way, and the second is not applied before the first.
+    /// second.await?;
+    /// first.await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn ordered(&self) -> Ordered<V> {
+        Ordered::new(self.inner.calls.apart(), self.inner.node.clone(), self.timeout)
+    }
+
+    /// A handle to one member, which this node must know of: whatever that says, nobody else is asked.
+    pub fn at(&self, member: MemberId) -> AtMember<V> {
+        let (calls, node) = (self.inner.calls.clone(), self.inner.node.clone());
+        AtMember::new(calls, node, Who::Member(member), self.timeout)
     }
 
     /// Answers `query` from a value that contains every command answered before this call (linearizable).
@@ -113,14 +167,15 @@ impl<V: Value> Group<V> {
             let answer = self.inner.applier.answer(&state, query);
             return answer.map_err(|why| QueryError::refused(&self.inner.name, why));
         }
-        let (calls, patience) = (&self.inner.calls, self.patience());
-        match calls.query(&Calls::encode_query::<V>(&query)?, patience).await? {
+        let (calls, call) = (&self.inner.calls, self.call());
+        let ask = Calls::encode_query::<V>(&query, Freshness::Linearizable)?;
+        match calls.query(&ask, &call).await? {
             Response::ReadIndex(index) => {
                 let applier = &self.inner.applier;
                 let read = applier.read(index, |state| applier.answer(state, query));
-                self.finish_reading(patience, read).await
+                self.finish_reading(&call, read).await
             }
-            response => calls.decode_answer::<V>(response),
+            response => Ok(calls.decode_answer::<V>(response)?.answer),
         }
     }
 
@@ -138,13 +193,38 @@ impl<V: Value> Group<V> {
         if let Some(state) = self.under_lease() {
             return state.value().map(read).map_err(|why| QueryError::refused(&self.inner.name, why));
         }
-        let patience = self.patience();
-        let index = match self.inner.calls.query(&Ask::ReadIndex, patience).await? {
+        let call = self.call();
+        let index = match self.inner.calls.query(&Ask::ReadIndex, &call).await? {
             Response::ReadIndex(index) => index,
             _ => return Err(QueryError::NotLeader { group: self.inner.name.clone(), leader: None }),
         };
         let read = self.inner.applier.read(index, |state| state.value().map(read));
-        self.finish_reading(patience, read).await
+        self.finish_reading(&call, read).await
+    }
+
+    /// Answers `query` from the own copy of the member in this process, whoever leads and whatever the copy lacks. No
+    /// message, and no wait but for a command that is being applied.
+    ///
+    /// # Errors
+    ///
+    /// See [`QueryError`].
+    #[doc(alias = "query_non_leader")]
+    pub async fn query_stale(&self, query: V::Query) -> Result<StaleAnswer<V::Answer>, QueryError> {
+        self.query_at_least(LogIndex::ZERO, query).await
+    }
+
+    /// The same, as soon as the copy contains the entry at `index`: one that a
+    /// [`Context`](crate::Context::index) named, or an earlier [`StaleAnswer`].
+    ///
+    /// # Errors
+    ///
+    /// See [`QueryError`]; [`Timeout`](QueryError::Timeout) if the copy does not contain it in time.
+    pub async fn query_at_least(&self, index: LogIndex, query: V::Query) -> Result<StaleAnswer<V::Answer>, QueryError> {
+        let read = self.inner.applier.read_when(index, |state| {
+            let answer = state.look(|value| value.query(query))?;
+            Ok(StaleAnswer { answer, applied: state.applied().index })
+        });
+        self.finish_reading(&self.call(), read).await
     }
 
     /// The state, if it may be read here and now: the member leads under a lease, has applied what earlier leaders
@@ -156,12 +236,12 @@ impl<V: Value> Group<V> {
 
     async fn finish_reading<R>(
         &self,
-        patience: Patience,
+        call: &Call,
         read: impl Future<Output = Result<Result<R, Refused>, Refused>>,
     ) -> Result<R, QueryError> {
-        match self.inner.calls.caller.until(patience.until, read).await {
+        match self.inner.calls.caller.until(call.until, read).await {
             Some(read) => read.flatten().map_err(|why| QueryError::refused(&self.inner.name, why)),
-            None => Err(self.inner.calls.query_timeout(patience)),
+            None => Err(self.inner.calls.query_timeout(call)),
         }
     }
 
@@ -189,9 +269,9 @@ impl<V: Value> Group<V> {
     pub async fn status(&self) -> Result<StatusReport, StatusError> {
         let (caller, response) = waiting::Caller::here();
         let group = self.inner.hosted.at().group;
-        self.inner.node.inner.host.mailbox.post(Event::Status { group, caller });
+        self.inner.node.inner.host.mailbox.offer(Event::Status { group, caller });
         let group = self.inner.name.clone();
-        match self.inner.calls.caller.until(self.patience().until, response).await {
+        match self.inner.calls.caller.until(self.call().until, response).await {
             Some(Ok(Response::Status(report))) => Ok(*report),
             Some(_) => Err(StatusError::Stopped { group }),
             None => Err(StatusError::Timeout { group }),
@@ -204,7 +284,7 @@ impl<V: Value> Group<V> {
     ///
     /// See [`ChangeError`].
     pub async fn remove_follower(&self, member: MemberId) -> Result<(), ChangeError> {
-        self.inner.calls.change(Change::Remove(member), self.patience()).await
+        self.inner.calls.change(Change::Remove(member), self.call()).await
     }
 
     /// Every member that the one here knows of, itself among them, as it says itself: those whose logs end last first,
@@ -256,19 +336,19 @@ impl<V: Value> Group<V> {
         lost: impl IntoIterator<Item = MemberId>,
         accepted: AcceptDataLoss,
     ) -> Result<(), RecoverError> {
-        let (patience, group) = (self.patience(), self.inner.name.clone());
+        let (call, group) = (self.call(), self.inner.name.clone());
         let stopped = || RecoverError::Stopped { group: group.clone() };
-        let late = || RecoverError::Timeout { group: group.clone(), waited: patience.limit };
+        let late = || RecoverError::Timeout { group: group.clone(), waited: call.limit };
         let (done, answer) = oneshot::channel();
         let member = self.inner.hosted.at();
         let lost = lost.into_iter().collect();
         self.inner.node.inner.host.mailbox.post(Event::Recover { member, lost, accepted, done });
         let caller = &self.inner.calls.caller;
-        let at = caller.until(patience.until, answer).await.ok_or_else(late)?.map_err(|_| stopped())??;
+        let at = caller.until(call.until, answer).await.ok_or_else(late)?.map_err(|_| stopped())??;
         let mut view = self.inner.hosted.view.clone();
         let serves = view
             .wait_for(|view| view.ended.is_some() || (view.at == at && view.role == RoleKind::Leader && view.settled));
-        match caller.until(patience.until, serves).await.ok_or_else(late)? {
+        match caller.until(call.until, serves).await.ok_or_else(late)? {
             Ok(view) if view.ended.is_none() => Ok(()),
             _ => Err(stopped()),
         }
@@ -281,7 +361,7 @@ impl<V: Value> Group<V> {
     ///
     /// See [`ChangeError`]. A transfer that is reported as unresponsive or overridden may still happen, late.
     pub async fn replace_leader(&self, member: Option<MemberId>) -> Result<(), ChangeError> {
-        self.inner.calls.change(Change::Lead(member), self.patience()).await
+        self.inner.calls.change(Change::Lead(member), self.call()).await
     }
 
     /// Gives the group other settings; answers when they are committed. In force on each member once it knows that.
@@ -290,7 +370,7 @@ impl<V: Value> Group<V> {
     ///
     /// See [`ChangeError`].
     pub async fn change_config(&self, config: &Config) -> Result<(), ChangeError> {
-        self.inner.calls.change(Change::Configure(Box::new(config.to_core())), self.patience()).await
+        self.inner.calls.change(Change::Configure(Box::new(config.to_core())), self.call()).await
     }
 
     /// Waits until this member votes and its membership is settled.
@@ -302,7 +382,7 @@ impl<V: Value> Group<V> {
         let mut view = self.inner.hosted.view.clone();
         let ready = view.wait_for(|view| view.ended.is_some() || (view.voter && view.settled));
         let group = self.inner.name.clone();
-        match self.inner.calls.caller.until(self.patience().until, ready).await {
+        match self.inner.calls.caller.until(self.call().until, ready).await {
             Some(Ok(view)) if view.ended.is_none() => Ok(()),
             Some(_) => Err(StatusError::Stopped { group }),
             None => Err(StatusError::Timeout { group }),
@@ -321,8 +401,8 @@ impl<V: Value> Group<V> {
         let _ = stopped.await;
     }
 
-    fn patience(&self) -> Patience {
-        Patience::of(self.timeout)
+    fn call(&self) -> Call {
+        Call::within(self.timeout)
     }
 
     /// The name of the group.

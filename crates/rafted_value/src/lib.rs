@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 mod applier;
+mod at_member;
 mod batch;
 mod caller;
 mod calls;
@@ -30,6 +31,7 @@ mod mailbox;
 mod member;
 mod node;
 mod open;
+mod ordered;
 mod outcome;
 mod packet;
 mod profile;
@@ -55,6 +57,7 @@ mod value;
 mod waiting;
 mod wire;
 
+pub use at_member::{AtMember, StaleAnswer};
 pub use client::Client;
 pub use command_id::CommandId;
 pub use config::{Config, ConfigBuilder, InvalidConfig, OnPanic};
@@ -66,6 +69,7 @@ pub use hook::LeaderHook;
 pub use leadership::{FencingToken, Leadership};
 pub use node::{Node, NodeBuilder};
 pub use open::GroupBuilder;
+pub use ordered::Ordered;
 pub use rafted_value_core::{EntryId, LogIndex, MemberId, Promotion, Seat, Term};
 pub use recovery::{AcceptDataLoss, Survivor};
 pub use report::{MemberReport, StatusReport, Transfer};

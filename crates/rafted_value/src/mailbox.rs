@@ -4,12 +4,12 @@ use crate::contact::{Contact, GroupId, MemberOf};
 use crate::errands::{self, Errand};
 use crate::error::RecoverError;
 use crate::member::Member;
-use crate::packet::{Change, Envelope, Packet, Refused};
+use crate::packet::{Change, Envelope, Packet, Refused, Request};
 use crate::recovery::AcceptDataLoss;
 use crate::shard::Shard;
 use crate::transport::{Inbox, Origin};
 use crate::waiting::Caller;
-use rafted_value_core::{LogIndex, MemberId, Message};
+use rafted_value_core::{Body, LogIndex, MemberId, Message};
 use std::any::Any;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,6 +21,10 @@ pub(crate) enum Event {
     Packet(Origin, Packet),
     /// A caller in this process has a command.
     Command { group: GroupId, envelope: Envelope, caller: Caller },
+    /// A caller in this process has commands that belong together.
+    Commands { group: GroupId, envelopes: Vec<Envelope>, caller: Caller },
+    /// A caller in this process asks the member here, as others do from elsewhere.
+    Request { request: Request, caller: Caller },
     /// A caller in this process wants to read.
     Read { group: GroupId, caller: Caller },
     /// A caller in this process wants a change; answered when it is committed.
@@ -69,12 +73,16 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct Contents {
     events: Vec<Event>,
+    /// What they weigh together, about.
+    bytes: usize,
     closed: bool,
 }
 
 impl Mailbox {
-    /// How many packets may wait. A loop that is this far behind gains nothing from more.
+    /// How many packets and calls may wait, and how many bytes in them. A loop that is this far behind gains nothing
+    /// from more.
     const CAPACITY: usize = 1 << 16;
+    const CAPACITY_BYTES: usize = 256 << 20;
 
     pub(crate) fn new() -> Arc<Mailbox> {
         Arc::new_cyclic(|me| Mailbox {
@@ -84,6 +92,23 @@ impl Mailbox {
             callers: AtomicUsize::new(0),
             me: me.clone(),
         })
+    }
+
+    /// Posts what somebody waits for, or tells them that too much waits already.
+    pub(crate) fn offer(&self, event: Event) {
+        if let Some(event) = self.admit(event) {
+            self.post(event);
+        }
+    }
+
+    /// What is offered, if there is room for it.
+    pub(crate) fn admit(&self, event: Event) -> Option<Event> {
+        if self.is_full() {
+            // Consensus repeats what matters; a caller is told.
+            event.refuse();
+            return None;
+        }
+        Some(event)
     }
 
     /// Posts to a loop that has ended are dropped, and with them their callers: nobody waits for it.
@@ -97,6 +122,7 @@ impl Mailbox {
     pub(crate) fn put(&self, event: Event) -> bool {
         let mut contents = self.contents();
         if !contents.closed {
+            contents.bytes += event.bytes();
             contents.events.push(event);
         }
         !contents.closed
@@ -104,7 +130,9 @@ impl Mailbox {
 
     /// Everything that was posted, in order, into an empty buffer.
     pub(crate) fn take(&self, into: &mut Vec<Event>) {
-        std::mem::swap(into, &mut self.contents().events);
+        let mut contents = self.contents();
+        contents.bytes = 0;
+        std::mem::swap(into, &mut contents.events);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -130,6 +158,11 @@ impl Mailbox {
         self.posted.notified().await;
     }
 
+    fn is_full(&self) -> bool {
+        let contents = self.contents();
+        contents.events.len() >= Mailbox::CAPACITY || contents.bytes >= Mailbox::CAPACITY_BYTES
+    }
+
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,13 +174,112 @@ impl Inbox for Mailbox {
     }
 
     fn deliver(&self, origin: Origin, packet: Packet) {
-        if self.contents().events.len() >= Mailbox::CAPACITY {
-            // Consensus repeats what matters; a caller is told.
-            if let Packet::Request { number, .. } = packet {
-                Caller::there(origin, number).refuse(Refused::Busy);
+        self.offer(Event::Packet(origin, packet));
+    }
+}
+
+impl Event {
+    /// Whoever waits for it is told that too much waits.
+    fn refuse(self) {
+        let caller = match self {
+            Event::Packet(origin, Packet::Request { number, .. }) => Caller::there(origin, number),
+            Event::Command { caller, .. }
+            | Event::Commands { caller, .. }
+            | Event::Request { caller, .. }
+            | Event::Read { caller, .. }
+            | Event::Change { caller, .. }
+            | Event::Status { caller, .. } => caller,
+            _ => return,
+        };
+        caller.refuse(Refused::Busy);
+    }
+
+    /// How much memory it holds beside itself, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Event::Command { envelope, .. } => envelope.bytes(),
+            Event::Commands { envelopes, .. } => envelopes.iter().map(Envelope::bytes).sum(),
+            Event::Request { request, .. } | Event::Packet(_, Packet::Request { request, .. }) => match request {
+                Request::Command { envelope, .. } => envelope.bytes(),
+                Request::Commands { envelopes, .. } => envelopes.iter().map(Envelope::bytes).sum(),
+                Request::Query { query, .. } => query.len(),
+                _ => 0,
+            },
+            Event::Packet(_, Packet::Chunk(chunk)) => chunk.data.len(),
+            Event::Packet(_, Packet::Raft { message: Message { body: Body::AppendEntries(append), .. }, .. }) => {
+                append.entries.iter().map(|entry| entry.payload.size() as usize).sum()
             }
-            return;
+            _ => 0,
         }
-        self.post(Event::Packet(origin, packet));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::tests::command;
+    use crate::contact::NodeId;
+    use crate::packet::Response;
+    use bytes::Bytes;
+    use std::sync::Arc;
+
+    /// A command of so many bytes, and where its response arrives.
+    fn call(bytes: usize) -> (Event, oneshot::Receiver<Response>) {
+        let (caller, response) = Caller::here();
+        let envelope = command((1, 0), 1, 1, Bytes::from(vec![0; bytes]));
+        (Event::Command { group: GroupId(1), envelope, caller }, response)
+    }
+
+    fn is_busy(response: &mut oneshot::Receiver<Response>) -> bool {
+        response.try_recv() == Ok(Response::Refused(Refused::Busy))
+    }
+
+    #[test]
+    fn a_full_mailbox_answers_callers_here_and_there_and_takes_what_the_node_itself_has() {
+        let mailbox = Mailbox::new();
+        let mut waiting: Vec<_> = (0..Mailbox::CAPACITY)
+            .map(|_| {
+                let (event, response) = call(1);
+                mailbox.offer(event);
+                response
+            })
+            .collect();
+        assert!(!waiting.iter_mut().any(is_busy), "as many as are allowed wait");
+
+        let (event, mut response) = call(1);
+        mailbox.offer(event);
+        assert!(is_busy(&mut response));
+        let (told, heard) = std::sync::mpsc::channel();
+        let reply = Arc::new(move |packet| told.send(packet).unwrap());
+        let origin = Origin { node: NodeId(1), reply };
+        mailbox.deliver(origin, Packet::Request { number: 7, request: Request::Status { group: "jobs".into() } });
+        let busy = Packet::Response { number: 7, response: Response::Refused(Refused::Busy) };
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [busy]);
+
+        mailbox.post(Event::Stop);
+        let mut events = Vec::new();
+        mailbox.take(&mut events);
+        assert!(matches!(events.last(), Some(Event::Stop)) && events.len() == Mailbox::CAPACITY + 1);
+        let (event, mut response) = call(1);
+        mailbox.offer(event);
+        assert!(!is_busy(&mut response), "there is room again");
+    }
+
+    #[test]
+    fn bytes_that_wait_are_bounded_too() {
+        let mailbox = Mailbox::new();
+        let huge = Mailbox::CAPACITY_BYTES / 4;
+        let mut waiting: Vec<_> = (0..5)
+            .map(|_| {
+                let (event, response) = call(huge);
+                mailbox.offer(event);
+                response
+            })
+            .collect();
+        assert_eq!(waiting.iter_mut().map(is_busy).collect::<Vec<_>>(), [false, false, false, false, true]);
+        mailbox.take(&mut Vec::new());
+        let (event, mut response) = call(huge);
+        mailbox.offer(event);
+        assert!(!is_busy(&mut response));
     }
 }

@@ -29,11 +29,13 @@ use tokio::sync::watch;
 
 mod incarnation;
 
-/// After how many bytes of commands an entry is full.
+/// After how many bytes of commands an entry is full; and at the latest, though there are more that belong together: it
+/// must fit into a message, with one more command.
 const ENTRY_BYTES: usize = 1 << 20;
+const ENTRY_BYTES_TOGETHER: usize = 16 << 20;
 
 /// How many reads may wait for a round.
-const READS: usize = 1 << 16;
+pub(crate) const READS: usize = 1 << 14;
 
 /// How much replicated time passes between two batches at most: what nobody noticed by a command is not counted, so
 /// that the first command after a quiet time does not end the sessions of everybody who was quiet as well.
@@ -59,7 +61,7 @@ pub(crate) struct Member {
     /// When to wake it.
     pub(crate) alarm: Option<Time>,
     /// Commands since the last proposal.
-    queue: Vec<(Envelope, Caller)>,
+    queue: Vec<Queued>,
     waiting: Waiting,
     /// Requests that the core has not answered yet.
     requests: BTreeMap<RequestId, Request>,
@@ -84,6 +86,14 @@ pub(crate) struct Member {
     lonely: u32,
     /// Held by a search for another incarnation of the group while it goes on.
     search: Arc<()>,
+}
+
+/// A command on its way into an entry.
+struct Queued {
+    envelope: Envelope,
+    caller: Caller,
+    /// Whether it belongs together with the one before: either is refused if the other is.
+    follows: bool,
 }
 
 enum Request {
@@ -181,10 +191,22 @@ impl Member {
     // ---- what comes in ----
 
     pub(crate) fn on_command(&mut self, envelope: Envelope, caller: Caller) {
+        self.enqueue(Queued { envelope, caller, follows: false });
+    }
+
+    /// Commands that are applied in their order or, from some point on, not at all.
+    pub(crate) fn on_commands(&mut self, envelopes: Vec<Envelope>, caller: Caller) {
+        let callers = caller.split(envelopes.len());
+        for (at, (envelope, caller)) in envelopes.into_iter().zip(callers).enumerate() {
+            self.enqueue(Queued { envelope, caller, follows: at > 0 });
+        }
+    }
+
+    fn enqueue(&mut self, queued: Queued) {
         let limit = self.max_command_bytes;
-        match envelope.command.len() as u64 > limit {
-            true => caller.refuse(Refused::TooLarge { limit }),
-            false => self.queue.push((envelope, caller)),
+        match queued.envelope.command.len() as u64 > limit {
+            true => queued.caller.refuse(Refused::TooLarge { limit }),
+            false => self.queue.push(queued),
         }
     }
 
@@ -223,6 +245,15 @@ impl Member {
 
     pub(crate) fn on_query(&mut self, query: Bytes, caller: Caller) {
         self.read(Read::Query(query, caller));
+    }
+
+    /// From the member's own copy. It is not kept waiting here for more: who asks for an entry may ask for any.
+    pub(crate) fn on_stale_query(&mut self, index: LogIndex, query: Bytes, caller: Caller) {
+        let applied = self.machine.applied();
+        match applied >= index {
+            true => self.machine.clone().query(index, query, false, caller),
+            false => caller.refuse(Refused::Behind { applied }),
+        }
     }
 
     fn read(&mut self, read: Read) {
@@ -363,7 +394,8 @@ impl Member {
         let mut queue = mem::take(&mut self.queue).into_iter().peekable();
         while queue.peek().is_some() {
             let (mut envelopes, mut callers, mut bytes) = (Vec::new(), Vec::new(), 0);
-            while let Some((envelope, caller)) = queue.next_if(|_| bytes < ENTRY_BYTES) {
+            let fits = |queued: &Queued, bytes| bytes < ENTRY_BYTES || (queued.follows && bytes < ENTRY_BYTES_TOGETHER);
+            while let Some(Queued { envelope, caller, .. }) = queue.next_if(|queued| fits(queued, bytes)) {
                 bytes += envelope.command.len();
                 envelopes.push(envelope);
                 callers.push(caller);
@@ -509,7 +541,7 @@ impl Member {
                 self.publisher.raise(&self.lease, index);
                 caller.answer(Response::ReadIndex(index));
             }
-            (Some(Read::Query(query, caller)), Ok(index)) => self.machine.clone().query(index, query, caller),
+            (Some(Read::Query(query, caller)), Ok(index)) => self.machine.clone().query(index, query, true, caller),
             (Some(Read::Index(caller) | Read::Query(_, caller)), Err(refusal)) => caller.refuse(self.refused(refusal)),
             (None, _) => {}
         }

@@ -72,7 +72,16 @@ pub enum Request {
         /// The command with its session.
         envelope: Envelope,
     },
-    /// To have a query answered, linearizably.
+    /// To have commands of one session applied in their order, one right after the other.
+    Commands {
+        /// The name of the group.
+        group: String,
+        /// The name of the value's type.
+        value: String,
+        /// The commands with their session.
+        envelopes: Vec<Envelope>,
+    },
+    /// To have a query answered.
     Query {
         /// The name of the group.
         group: String,
@@ -80,6 +89,8 @@ pub enum Request {
         value: String,
         /// The query, encoded.
         query: Bytes,
+        /// From which value.
+        freshness: Freshness,
     },
     /// To learn up to where a value must be applied to be current: a linearizable read elsewhere.
     ReadIndex {
@@ -98,6 +109,17 @@ pub enum Request {
         /// What.
         change: Change,
     },
+    /// Any of these of this very member, whoever else the node may host.
+    Of(MemberId, Box<Request>),
+}
+
+/// From which value a query is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// One that contains every command answered before: the leader's.
+    Linearizable,
+    /// The member's own copy, whatever it lacks, once it contains this entry.
+    AtLeast(LogIndex),
 }
 
 /// A change of a group: of its members, its settings, its leader.
@@ -137,6 +159,13 @@ pub struct Envelope {
     pub id: Option<Arc<CommandId>>,
     /// The command, encoded; empty for a registration.
     pub command: Bytes,
+}
+
+impl Envelope {
+    /// How much memory it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        64 + self.command.len()
+    }
 }
 
 /// How a command is told from its own retries (thesis §6.3).
@@ -181,8 +210,15 @@ pub enum Response {
     Registered(SessionId),
     /// The command was applied; its reply, encoded.
     Applied(Bytes),
+    /// What became of each of several commands, in their order.
+    Many(Vec<Response>),
     /// The query was answered.
-    Answered(Bytes),
+    Answered {
+        /// The answer, encoded.
+        answer: Bytes,
+        /// The last entry that the value contained.
+        applied: LogIndex,
+    },
     /// A value that contains this entry is current.
     ReadIndex(LogIndex),
     /// How the member is.
@@ -199,6 +235,13 @@ pub enum Response {
 pub enum Refused {
     /// Not applied: this node has no member of a group of that name.
     NoSuchGroup,
+    /// Not applied: the node has another member of the group, or it was asked for one that the group does not have.
+    NoSuchMember,
+    /// Not answered: the member's copy contains no more than this yet.
+    Behind {
+        /// The last entry that it contains.
+        applied: LogIndex,
+    },
     /// Not applied: the group's value is of another type.
     OtherValue {
         /// The type of the group's value.
@@ -284,17 +327,25 @@ impl fmt::Debug for Request {
                 .field("value", value)
                 .field("envelope", envelope)
                 .finish(),
-            Request::Query { group, value, query } => f
+            Request::Commands { group, value, envelopes } => f
+                .debug_struct("Commands")
+                .field("group", group)
+                .field("value", value)
+                .field("envelopes", envelopes)
+                .finish(),
+            Request::Query { group, value, query, freshness } => f
                 .debug_struct("Query")
                 .field("group", group)
                 .field("value", value)
                 .field("query", &Hidden(query))
+                .field("freshness", freshness)
                 .finish(),
             Request::ReadIndex { group } => f.debug_struct("ReadIndex").field("group", group).finish(),
             Request::Status { group } => f.debug_struct("Status").field("group", group).finish(),
             Request::Change { group, change } => {
                 f.debug_struct("Change").field("group", group).field("change", change).finish()
             }
+            Request::Of(member, request) => f.debug_tuple("Of").field(member).field(request).finish(),
         }
     }
 }
@@ -307,7 +358,10 @@ impl fmt::Debug for Response {
             }
             Response::Registered(session) => f.debug_tuple("Registered").field(session).finish(),
             Response::Applied(reply) => f.debug_tuple("Applied").field(&Hidden(reply)).finish(),
-            Response::Answered(answer) => f.debug_tuple("Answered").field(&Hidden(answer)).finish(),
+            Response::Many(responses) => f.debug_tuple("Many").field(responses).finish(),
+            Response::Answered { answer, applied } => {
+                f.debug_struct("Answered").field("answer", &Hidden(answer)).field("applied", applied).finish()
+            }
             Response::ReadIndex(index) => f.debug_tuple("ReadIndex").field(index).finish(),
             Response::Status(report) => report.fmt(f),
             Response::Done => f.write_str("Done"),

@@ -26,28 +26,29 @@ struct Numbers {
     awaited: BTreeSet<u64>,
 }
 
-/// A number, awaited until this is dropped.
+/// A number, or several in a row, awaited until this is dropped.
 pub(crate) struct Ticket {
     session: Arc<Registered>,
-    number: u64,
+    first: u64,
 }
 
 impl HandleSession {
-    /// The next number of the session; nothing if there is none, or if one slow command holds up so many others that
-    /// the group would remember no more of them: then another session is due.
-    pub(crate) fn ticket(&self) -> Option<Ticket> {
+    /// The next so many numbers of the session; nothing if there is none, or if one slow command holds up so many others
+    /// that the group would remember no more of them: then another session is due.
+    pub(crate) fn ticket(&self, count: usize) -> Option<Ticket> {
         let session = self.current().clone()?;
-        let number = {
+        let first = {
             let mut numbers = session.numbers();
-            let number = numbers.last + 1;
-            if numbers.awaited.first().is_some_and(|first| number - first >= WINDOW) {
+            let (first, last) = (numbers.last + 1, numbers.last + count as u64);
+            if numbers.awaited.first().is_some_and(|awaited| last - awaited >= WINDOW) {
                 return None;
             }
-            numbers.last = number;
-            numbers.awaited.insert(number);
-            number
+            numbers.last = last;
+            // The others go when it does, and are not below it.
+            numbers.awaited.insert(first);
+            first
         };
-        Some(Ticket { session, number })
+        Some(Ticket { session, first })
     }
 
     pub(crate) fn registered(&self, id: SessionId) {
@@ -74,15 +75,16 @@ impl Registered {
 }
 
 impl Ticket {
-    /// As it goes with the command. What is acknowledged is what nobody awaits any more.
-    pub(crate) fn session(&self) -> Session {
-        let unacknowledged = self.session.numbers().awaited.first().copied().unwrap_or(self.number);
-        Session::Command { id: self.session.id, number: self.number, unacknowledged }
+    /// As it goes with each of the commands in turn. What is acknowledged is what nobody awaits any more.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = Session> {
+        let unacknowledged = self.session.numbers().awaited.first().copied().unwrap_or(self.first);
+        let id = self.session.id;
+        (self.first..).map(move |number| Session::Command { id, number, unacknowledged })
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.session.numbers().awaited.remove(&self.number);
+        self.session.numbers().awaited.remove(&self.first);
     }
 }

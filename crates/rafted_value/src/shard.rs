@@ -5,7 +5,7 @@ use crate::error::RecoverError;
 use crate::host::Host;
 use crate::mailbox::Event;
 use crate::member::{Ended, Member};
-use crate::packet::{Packet, Refused, Request, Response};
+use crate::packet::{Freshness, Packet, Refused, Request, Response};
 use crate::recovery::AcceptDataLoss;
 use crate::timers::{self, Alarms};
 use crate::transport::Origin;
@@ -96,6 +96,11 @@ impl Shard {
                 Some(member) => member.on_command(envelope, caller),
                 None => caller.refuse(Refused::NoSuchGroup),
             },
+            Event::Commands { group, envelopes, caller } => match self.touch(group) {
+                Some(member) => member.on_commands(envelopes, caller),
+                None => caller.refuse(Refused::NoSuchGroup),
+            },
+            Event::Request { request, caller } => self.on_request(request, caller),
             Event::Read { group, caller } => match self.touch(group) {
                 Some(member) => member.on_read_index(caller),
                 None => caller.refuse(Refused::NoSuchGroup),
@@ -158,17 +163,30 @@ impl Shard {
 
     /// What comes from elsewhere names groups by name, and its idea of the value's type.
     fn on_request(&mut self, request: Request, caller: Caller) {
+        let (request, of) = match request {
+            Request::Of(member, request) => (*request, Some(member)),
+            request => (request, None),
+        };
         let (Request::Command { group, .. }
+        | Request::Commands { group, .. }
         | Request::Query { group, .. }
         | Request::ReadIndex { group }
         | Request::Status { group }
         | Request::Change { group, .. }
-        | Request::Join(crate::packet::Join { group, .. })) = &request;
+        | Request::Join(crate::packet::Join { group, .. })) = &request
+        else {
+            return caller.refuse(Refused::NoSuchMember);
+        };
         let Some(group) = self.names.get(group).copied() else { return caller.refuse(Refused::NoSuchGroup) };
         let cluster = self.host.cluster.get().copied().unwrap_or(ClusterId(0));
         let Some(member) = self.touch(group) else { return caller.refuse(Refused::NoSuchGroup) };
+        if of.is_some_and(|of| of != member.id()) {
+            return caller.refuse(Refused::NoSuchMember);
+        }
         let value = match &request {
-            Request::Command { value, .. } | Request::Query { value, .. } => Some(value),
+            Request::Command { value, .. } | Request::Commands { value, .. } | Request::Query { value, .. } => {
+                Some(value)
+            }
             Request::Join(join) => Some(&join.value),
             _ => None,
         };
@@ -177,11 +195,16 @@ impl Shard {
         }
         match request {
             Request::Command { envelope, .. } => member.on_command(envelope, caller),
-            Request::Query { query, .. } => member.on_query(query, caller),
+            Request::Commands { envelopes, .. } => member.on_commands(envelopes, caller),
+            Request::Query { query, freshness: Freshness::Linearizable, .. } => member.on_query(query, caller),
+            Request::Query { query, freshness: Freshness::AtLeast(index), .. } => {
+                member.on_stale_query(index, query, caller);
+            }
             Request::ReadIndex { .. } => member.on_read_index(caller),
             Request::Status { .. } => caller.answer(Response::Status(Box::new(member.report()))),
             Request::Join(join) => member.on_join(join, cluster, caller),
             Request::Change { change, .. } => member.on_change(change, caller),
+            Request::Of(..) => caller.refuse(Refused::NoSuchMember),
         }
     }
 

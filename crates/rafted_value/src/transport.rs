@@ -17,7 +17,7 @@ pub(crate) mod tcp;
 mod tests;
 
 pub use crate::packet::{
-    Change, ChangeRefused, Chunk, Envelope, Join, Packet, Refused, Request, Response, Session, SessionId,
+    Change, ChangeRefused, Chunk, Envelope, Freshness, Join, Packet, Refused, Request, Response, Session, SessionId,
 };
 pub use crate::profile::Profile;
 pub use loopback::{Loopback, LoopbackAt};

@@ -62,13 +62,13 @@ impl Mailbox {
         self.notify();
     }
 
-    /// Posts for a caller in this process and takes the turn on its own thread. Others that are about to post come
+    /// Offers for a caller in this process and takes the turn on its own thread. Others that are about to post come
     /// first, so that one turn serves many; a caller who is alone loses no time. Hold on to what it returns until the
     /// answer is there.
-    pub(crate) async fn post_and_turn(self: &Arc<Self>, event: Event) -> Asking<'_> {
+    pub(crate) async fn offer_and_turn(self: &Arc<Self>, event: Event) -> Asking<'_> {
         let others = self.callers.fetch_add(1, Ordering::Relaxed);
         let mut asking = Asking { mailbox: self, turned: false };
-        if self.put(event) {
+        if self.admit(event).is_some_and(|event| self.put(event)) {
             if others > 0 {
                 let_others_come().await;
             }

@@ -5,6 +5,7 @@ use crate::transport::Origin;
 use rafted_value_core::{EntryId, LogIndex};
 use std::collections::BTreeMap;
 use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 /// Somebody who waits for a response. Dropped unanswered, it says that the outcome is unknown: nobody hangs.
@@ -17,8 +18,17 @@ enum To {
     Here(oneshot::Sender<Response>),
     /// At the other end of a connection.
     There { origin: Origin, number: u64 },
+    /// One of those that another caller waits for together.
+    Part { whole: Arc<Mutex<Whole>>, at: usize },
     /// Answered.
     Nobody,
+}
+
+/// A caller that waits for several responses.
+struct Whole {
+    caller: Option<Caller>,
+    responses: Vec<Option<Response>>,
+    missing: usize,
 }
 
 impl Caller {
@@ -31,6 +41,19 @@ impl Caller {
     /// A caller that sent a request with this number.
     pub(crate) fn there(origin: Origin, number: u64) -> Caller {
         Caller { to: To::There { origin, number } }
+    }
+
+    /// A caller for each of so many commands; this one is answered when they all are.
+    pub(crate) fn split(self, count: usize) -> impl Iterator<Item = Caller> {
+        let whole = match count {
+            0 => {
+                self.answer(Response::Many(Vec::new()));
+                Whole { caller: None, responses: Vec::new(), missing: 0 }
+            }
+            _ => Whole { caller: Some(self), responses: vec![None; count], missing: count },
+        };
+        let whole = Arc::new(Mutex::new(whole));
+        (0..count).map(move |at| Caller { to: To::Part { whole: whole.clone(), at } })
     }
 
     pub(crate) fn answer(mut self, response: Response) {
@@ -46,8 +69,24 @@ impl Caller {
             // A caller that is gone needs no answer.
             To::Here(sender) => drop(sender.send(response)),
             To::There { origin, number } => (origin.reply)(Packet::Response { number, response }),
+            To::Part { whole, at } => {
+                let answered = whole.lock().unwrap_or_else(PoisonError::into_inner).part(at, response);
+                if let Some((caller, responses)) = answered {
+                    caller.answer(Response::Many(responses));
+                }
+            }
             To::Nobody => {}
         }
+    }
+}
+
+impl Whole {
+    /// Takes one response; all of them, with who waits for them, if it was the last.
+    fn part(&mut self, at: usize, response: Response) -> Option<(Caller, Vec<Response>)> {
+        self.responses[at] = Some(response);
+        self.missing -= 1;
+        let caller = if self.missing == 0 { self.caller.take() } else { None };
+        Some((caller?, self.responses.drain(..).flatten().collect()))
     }
 }
 

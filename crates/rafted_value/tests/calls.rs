@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{ADDRESSES, Command, Journal, Query, quick, three, three_with};
-use rafted_value::{Client, CommandError, CommandId, Config, Group};
+use common::{ADDRESSES, Command, Journal, Query, quick, three, three_with, unhurried};
+use rafted_value::{Client, CommandError, CommandId, Config, Group, LogIndex, MemberId, QueryError, StatusError};
 use std::time::Duration;
 
 #[tokio::test]
@@ -78,4 +78,278 @@ async fn an_ended_session_surfaces_on_a_real_retry() {
     assert!(matches!(error, CommandError::SessionExpired { .. }) && error.is_unknown(), "{error:?}");
     assert_eq!(other.query(Query::Length).await.unwrap(), 2, "applied once");
     assert_eq!(idle.command(Command::Push("third".into())).await.unwrap(), 3, "the next call is not affected");
+}
+
+#[tokio::test]
+async fn what_is_full_says_busy_at_once_to_who_only_tries_and_lets_others_wait() {
+    let mut config = unhurried();
+    (config.max_command_bytes, config.max_uncommitted_bytes) = (2_000, 10_000);
+    let three = three_with(config).await;
+    let leader = three.leader().await;
+    let group = three.groups[leader].with_timeout(Duration::from_secs(60));
+    group.command(Command::Push("first".into())).await.unwrap();
+    three.isolate(leader);
+    let mut trying = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let trial = group.clone();
+        trying.spawn(async move { trial.try_command(Command::Push("x".repeat(1_000) + &n.to_string())).await });
+        // One after the other: whatever waits together is one entry, and something always fits.
+        tokio::task::yield_now().await;
+        group.status().await.unwrap();
+    }
+    // Some have their place and wait for a majority. The others are told.
+    for _ in 0..20 {
+        let told = tokio::time::timeout(Duration::from_secs(20), trying.join_next()).await.expect("at once");
+        let error = told.unwrap().unwrap().unwrap_err();
+        assert!(matches!(error, CommandError::Busy { .. }) && error.is_not_applied(), "{error:?}");
+    }
+    let hurried = group.with_timeout(Duration::from_millis(300)).command(Command::Push("y".repeat(1_000))).await;
+    assert!(matches!(hurried, Err(CommandError::Busy { .. })), "{hurried:?}");
+    let patient = tokio::spawn({
+        let group = group.clone();
+        async move { group.command(Command::Push("z".repeat(1_000))).await }
+    });
+    three.network.heal_all();
+    patient.await.unwrap().unwrap();
+    let applied = trying.join_all().await.into_iter().filter(Result::is_ok).count();
+    let all = group.query(Query::Length).await.unwrap();
+    assert_eq!(all, 1 + applied + 1, "what was told that it was not applied is not");
+}
+
+#[tokio::test]
+async fn many_commands_in_one_call_are_applied_in_order_and_each_has_its_own_outcome() {
+    let mut config = quick();
+    config.max_command_bytes = 1_000;
+    let three = three_with(config).await;
+    let push = |entry: &str| Command::Push(entry.to_owned());
+    for group in &three.groups {
+        let before = group.query(Query::Length).await.unwrap();
+        let commands = [push("a"), push(&"x".repeat(2_000)), Command::Panic("b".into()), push("c")];
+        let outcomes = group.commands(commands).await;
+        assert!(
+            matches!(
+                &outcomes[..],
+                [Ok(a), Err(CommandError::TooLarge { .. }), Err(CommandError::Panicked { .. }), Ok(c)]
+                    if (*a, *c) == (before + 1, before + 3)
+            ),
+            "{outcomes:?}"
+        );
+        assert_eq!(group.commands([]).await, []);
+    }
+    // More than travel together.
+    let before = three.groups[0].query(Query::Length).await.unwrap();
+    let client = Client::<Journal>::connect(three.network.at("client"), "journal", ["c"]).await.unwrap();
+    let outcomes = client.commands((0..10_000).map(|n| Command::Push(n.to_string()))).await;
+    let expected: Vec<_> = (1..=10_000).map(|n| Ok(before + n)).collect();
+    assert_eq!(outcomes, expected);
+    let pushed = three.groups[0].read(|journal| journal.entries[before..].to_vec()).await.unwrap();
+    assert!(pushed.iter().enumerate().all(|(n, entry)| *entry == n.to_string()));
+}
+
+#[tokio::test]
+async fn many_commands_survive_a_leader_in_order_and_once() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let caller = three.groups[(leader + 1) % 3].with_timeout(Duration::from_secs(60));
+    let load = tokio::spawn(async move {
+        for lot in 0..40 {
+            let commands = (0..100).map(|n| Command::Push((lot * 100 + n).to_string()));
+            for outcome in caller.commands(commands).await {
+                outcome.expect("each is applied");
+            }
+        }
+    });
+    let watching = &three.groups[(leader + 2) % 3];
+    three.until(|| (watching.applied().0 > 20).then_some(())).await;
+    three.nodes[leader].crash().await;
+    load.await.unwrap();
+    let entries = watching.read(|journal| journal.entries.clone()).await.unwrap();
+    assert_eq!(entries, (0..4_000).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_ordered_handle_keeps_its_order_through_failovers_and_callers_that_give_up() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let other = &three.groups[(leader + 1) % 3];
+    let ordered = other.ordered().with_timeout(Duration::from_secs(60));
+    let mut replies = Vec::new();
+    for n in 0..2_000 {
+        let command = ordered.clone().command(Command::Push(n.to_string()));
+        match n % 10 {
+            // Given, and never asked for.
+            3 => drop(command),
+            _ => replies.push(tokio::spawn(command)),
+        }
+        if n == 1_000 {
+            three.until(|| (other.applied().0 > 6).then_some(())).await;
+            three.nodes[leader].crash().await;
+        }
+    }
+    let mut last = 0;
+    for reply in replies {
+        let place = reply.await.unwrap().unwrap();
+        assert!(place > last, "each saw those before it");
+        last = place;
+    }
+    let entries = other.read(|journal| journal.entries.clone()).await.unwrap();
+    let numbers: Vec<usize> = entries.iter().map(|entry| entry.parse().unwrap()).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "in order and once");
+    assert!((1_800..=2_000).contains(&numbers.len()), "those that nobody waits for may be left out");
+}
+
+#[tokio::test]
+async fn what_an_ordered_handle_gave_up_is_applied_in_its_place_or_never() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let ordered = three.groups[leader].ordered();
+    ordered.command(Command::Push("first".into())).await.unwrap();
+    three.isolate(leader);
+    let hurried = ordered.with_timeout(Duration::from_millis(300));
+    let stuck = hurried.command(Command::Push("stuck".into()));
+    let sent = three.groups[leader].status().await.unwrap();
+    let stuck = tokio::spawn(stuck);
+    let behind = ordered.with_timeout(Duration::from_millis(100)).command(Command::Push("behind".into()));
+    let behind = behind.await.unwrap_err();
+    assert!(behind.is_not_applied() || sent.role != "leader", "it never left: {behind:?}");
+    assert!(stuck.await.unwrap().unwrap_err().is_unknown());
+    three.network.heal_all();
+    ordered.with_timeout(Duration::from_secs(30)).command(Command::Push("last".into())).await.unwrap();
+    let entries = three.groups[leader].read(|journal| journal.entries.clone()).await.unwrap();
+    assert!(entries == ["first", "last"] || entries == ["first", "stuck", "last"], "{entries:?}");
+}
+
+#[tokio::test]
+async fn whoever_waits_in_an_ordered_line_is_told_when_the_node_stops() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let ordered = three.groups[leader].ordered().with_timeout(Duration::from_secs(60));
+    ordered.command(Command::Push("first".into())).await.unwrap();
+    three.isolate(leader);
+    let waiting: Vec<_> = (0..100).map(|n| ordered.command(Command::Push(n.to_string()))).collect();
+    three.nodes[leader].crash().await;
+    let told = async {
+        for command in waiting {
+            command.await.unwrap_err();
+        }
+        ordered.command(Command::Push("too late".into())).await.unwrap_err()
+    };
+    let error = tokio::time::timeout(Duration::from_secs(20), told).await.expect("nobody is left waiting");
+    assert!(error.is_not_applied(), "{error:?}");
+}
+
+#[tokio::test]
+async fn one_member_is_asked_and_nobody_else() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let (me, third) = (&three.groups[(leader + 1) % 3], (leader + 2) % 3);
+    let at = |n: usize| me.at(three.groups[n].member());
+
+    assert_eq!(at(leader).command(Command::Push("x".into())).await.unwrap(), 1);
+    assert_eq!(at(leader).query(Query::Length).await.unwrap(), 1);
+    assert_eq!(at(leader).status().await.unwrap().role, "leader");
+    assert_eq!(three.groups[leader].at(three.groups[leader].member()).query(Query::Length).await.unwrap(), 1);
+    for n in [third, (leader + 1) % 3] {
+        assert_eq!(at(n).status().await.unwrap().member, three.groups[n].member());
+        match at(n).command(Command::Push("y".into())).await {
+            Err(CommandError::NotLeader { leader: Some(contact), .. }) => {
+                assert_eq!(contact.address, ADDRESSES[leader]);
+            }
+            other => panic!("{other:?}"),
+        }
+        let query = at(n).query(Query::Length).await;
+        assert!(matches!(query, Err(QueryError::NotLeader { leader: Some(_), .. })), "{query:?}");
+    }
+    let stranger = me.at(MemberId(7));
+    let error = stranger.command(Command::Push("y".into())).await.unwrap_err();
+    assert!(matches!(error, CommandError::NoSuchMember { .. }) && error.is_not_applied(), "{error:?}");
+    assert!(matches!(stranger.query(Query::Length).await, Err(QueryError::NoSuchMember { .. })));
+    assert!(matches!(stranger.status().await, Err(StatusError::NoSuchMember { .. })));
+    // It is a member still, and not there any more.
+    three.groups[third].stop().await;
+    assert!(matches!(at(third).status().await, Err(StatusError::NoSuchMember { .. })));
+
+    let client = Client::<Journal>::connect(three.network.at("client"), "journal", ["c"]).await.unwrap();
+    assert_eq!(client.at(ADDRESSES[leader]).command(Command::Push("z".into())).await.unwrap(), 2);
+    let refused = client.at(ADDRESSES[(leader + 1) % 3]).command(Command::Push("y".into())).await;
+    assert!(matches!(refused, Err(CommandError::NotLeader { .. })), "{refused:?}");
+    assert_eq!(me.query(Query::Length).await.unwrap(), 2, "what was refused was not applied");
+}
+
+#[tokio::test]
+async fn a_member_that_says_nothing_leaves_it_open_and_nobody_hangs() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let me = (leader + 1) % 3;
+    let at_leader = three.groups[me].at(three.groups[leader].member()).with_timeout(Duration::from_millis(500));
+    at_leader.command(Command::Push("x".into())).await.unwrap();
+    // It hears, and is not heard.
+    three.network.cut(ADDRESSES[leader], ADDRESSES[me]);
+    let error = at_leader.command(Command::Push("y".into())).await.unwrap_err();
+    assert!(matches!(error, CommandError::Timeout { .. }) && error.is_unknown(), "{error:?}");
+    let error = at_leader.query(Query::Length).await.unwrap_err();
+    assert!(matches!(error, QueryError::Timeout { .. }), "{error:?}");
+    assert!(matches!(at_leader.status().await, Err(StatusError::Timeout { .. })));
+    three.nodes[leader].crash().await;
+    assert!(at_leader.command(Command::Push("y".into())).await.unwrap_err().is_unknown());
+}
+
+#[tokio::test]
+async fn a_stale_answer_says_how_stale_and_can_be_asked_to_be_less_so() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let (late, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    three.groups[leader].command(Command::Push("x".into())).await.unwrap();
+    let copy = &three.groups[late];
+    let first = three.groups[leader].query_stale(Query::Length).await.unwrap();
+    let same = copy.query_at_least(first.applied, Query::Length).await.unwrap();
+    assert_eq!((first.answer, same.answer), (1, 1), "it comes by itself");
+    three.isolate(late);
+    let leading = three.groups[leader].with_timeout(Duration::from_secs(30));
+    leading.command(Command::Push("y".into())).await.unwrap();
+    let new = three.groups[leader].query_stale(Query::Length).await.unwrap();
+    assert_eq!(new.answer, 2);
+
+    let old = copy.query_stale(Query::Length).await.unwrap();
+    assert_eq!((old.answer, old.applied), (1, copy.applied()), "without a word to anybody");
+    let hurried = copy.with_timeout(Duration::from_millis(200));
+    let error = hurried.query_at_least(new.applied, Query::Length).await.unwrap_err();
+    assert!(matches!(error, QueryError::Timeout { .. }), "{error:?}");
+
+    let patient = copy.with_timeout(Duration::from_secs(30));
+    let waiting = tokio::spawn(async move { patient.query_at_least(new.applied, Query::Length).await });
+    three.network.heal_all();
+    let caught_up = waiting.await.unwrap().unwrap();
+    assert!(caught_up.answer == 2 && caught_up.applied >= new.applied);
+
+    // The same of a member elsewhere.
+    let elsewhere = three.groups[other].at(copy.member()).with_timeout(Duration::from_secs(30));
+    assert_eq!(elsewhere.query_at_least(new.applied, Query::Length).await.unwrap().answer, 2);
+    assert_eq!(elsewhere.query_stale(Query::Length).await.unwrap().answer, 2);
+    let hurried = elsewhere.with_timeout(Duration::from_millis(200));
+    let never = hurried.query_at_least(LogIndex(1 << 40), Query::Length).await;
+    assert!(matches!(never, Err(QueryError::Timeout { .. })));
+}
+
+#[tokio::test]
+async fn reads_that_wait_for_a_majority_are_bounded() {
+    const MORE: usize = 20_000;
+    const ALLOWED: usize = 1 << 14;
+    let three = three_with(unhurried()).await;
+    let leader = three.leader().await;
+    let group = &three.groups[leader];
+    group.command(Command::Push("x".into())).await.unwrap();
+    three.isolate(leader);
+    let mut reads = tokio::task::JoinSet::new();
+    for _ in 0..MORE {
+        let at = group.at(group.member()).with_timeout(Duration::from_secs(60));
+        reads.spawn(async move { at.query(Query::Length).await });
+    }
+    for _ in 0..MORE - ALLOWED {
+        let told = tokio::time::timeout(Duration::from_secs(60), reads.join_next()).await.expect("told at once");
+        let error = told.unwrap().unwrap().unwrap_err();
+        assert!(matches!(error, QueryError::Busy { .. }), "{error:?}");
+    }
+    three.network.heal_all();
+    assert!(reads.join_all().await.into_iter().all(|answer| answer == Ok(1)), "those that were taken are answered");
 }

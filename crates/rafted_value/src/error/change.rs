@@ -188,6 +188,8 @@ impl ChangeError {
             | Refused::NoSuchSession
             | Refused::Forgotten
             | Refused::IdReused
+            | Refused::NoSuchMember
+            | Refused::Behind { .. }
             | Refused::Panicked { .. }
             | Refused::Undecodable { .. } => ChangeError::OutcomeUnknown { group },
         }

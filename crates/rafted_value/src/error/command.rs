@@ -11,6 +11,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum CommandError {
     /// Not applied: the member that was asked does not lead.
+    #[doc(alias = "not_leader")]
     #[error("the member of group {group:?} that was asked does not lead{}", at(leader))]
     NotLeader {
         /// The group.
@@ -21,6 +22,19 @@ pub enum CommandError {
     /// Not applied: the node that was asked has no member of this group.
     #[error("the node that was asked has no member of group {group:?}")]
     NoSuchGroup {
+        /// The group.
+        group: String,
+    },
+    /// Not applied: there is no such member, or it is not there any more.
+    #[doc(alias = "noproc")]
+    #[error("group {group:?} has no such member as was asked")]
+    NoSuchMember {
+        /// The group.
+        group: String,
+    },
+    /// Not applied: the time was up before it was sent.
+    #[error("the time was up before the command was sent to group {group:?}")]
+    NotSent {
         /// The group.
         group: String,
     },
@@ -127,6 +141,7 @@ impl CommandError {
             E::Busy { .. } | E::TooLarge { .. } | E::Stopped { .. } => Conclusion::NotApplied,
             E::Unencodable { .. } | E::Undecodable { .. } => Conclusion::NotApplied,
             E::InvalidId { .. } | E::IdReused { .. } => Conclusion::NotApplied,
+            E::NoSuchMember { .. } | E::NotSent { .. } => Conclusion::NotApplied,
             E::OutcomeUnknown { .. } | E::Timeout { .. } => Conclusion::Unknown,
             E::SessionExpired { .. } | E::Forgotten { .. } => Conclusion::Unknown,
             E::Panicked { .. } | E::UndecodableReply { .. } => Conclusion::Applied,
@@ -148,6 +163,7 @@ impl CommandError {
         let group = group.to_owned();
         match refused {
             Refused::NoSuchGroup => CommandError::NoSuchGroup { group },
+            Refused::NoSuchMember => CommandError::NoSuchMember { group },
             Refused::OtherValue { value } => CommandError::OtherValue { group, value },
             Refused::NotLeader { leader } => CommandError::NotLeader { group, leader },
             Refused::Busy => CommandError::Busy { group },
@@ -159,7 +175,9 @@ impl CommandError {
             Refused::Undecodable { message } => CommandError::Undecodable { group, message },
             Refused::Stopped => CommandError::Stopped { group },
             // No answer to a command: nothing can be concluded from it.
-            Refused::OutcomeUnknown | Refused::Change(_) => CommandError::OutcomeUnknown { group },
+            Refused::OutcomeUnknown | Refused::Behind { .. } | Refused::Change(_) => {
+                CommandError::OutcomeUnknown { group }
+            }
         }
     }
 }

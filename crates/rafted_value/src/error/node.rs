@@ -38,6 +38,13 @@ pub enum StatusError {
         /// The group.
         group: String,
     },
+    /// There is no such member, or it is not there any more.
+    #[doc(alias = "noproc")]
+    #[error("group {group:?} has no such member as was asked")]
+    NoSuchMember {
+        /// The group.
+        group: String,
+    },
     /// The member was stopped, was removed, or halted.
     #[error("the member of group {group:?} stopped")]
     Stopped {

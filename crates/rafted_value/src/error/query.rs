@@ -23,6 +23,13 @@ pub enum QueryError {
         /// The group.
         group: String,
     },
+    /// There is no such member, or it is not there any more.
+    #[doc(alias = "noproc")]
+    #[error("group {group:?} has no such member as was asked")]
+    NoSuchMember {
+        /// The group.
+        group: String,
+    },
     /// The group's value is of another type.
     #[error("the value of group {group:?} is of type {value:?}")]
     OtherValue {
@@ -93,6 +100,7 @@ impl QueryError {
         let group = group.to_owned();
         match refused {
             Refused::NoSuchGroup => QueryError::NoSuchGroup { group },
+            Refused::NoSuchMember => QueryError::NoSuchMember { group },
             Refused::OtherValue { value } => QueryError::OtherValue { group, value },
             Refused::NotLeader { leader } => QueryError::NotLeader { group, leader },
             Refused::Busy => QueryError::Busy { group },
@@ -105,6 +113,7 @@ impl QueryError {
             | Refused::NoSuchSession
             | Refused::Forgotten
             | Refused::IdReused
+            | Refused::Behind { .. }
             | Refused::Change(_) => QueryError::NotLeader { group, leader: None },
         }
     }

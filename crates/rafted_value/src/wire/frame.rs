@@ -35,6 +35,7 @@ pub(crate) mod kind {
     pub(crate) const REMOVE: u8 = 0x26;
     pub(crate) const LEAD: u8 = 0x27;
     pub(crate) const CONFIGURE: u8 = 0x28;
+    pub(crate) const COMMANDS: u8 = 0x29;
 
     pub(crate) const JOINED: u8 = 0x41;
     pub(crate) const REGISTERED: u8 = 0x42;
@@ -44,6 +45,7 @@ pub(crate) mod kind {
     pub(crate) const STATUS_IS: u8 = 0x46;
     pub(crate) const DONE: u8 = 0x47;
     pub(crate) const REFUSED: u8 = 0x48;
+    pub(crate) const MANY: u8 = 0x49;
 
     pub(crate) const REQUEST_VOTE: u8 = 0x81;
     pub(crate) const REQUEST_VOTE_REPLY: u8 = 0x82;

@@ -5,7 +5,7 @@ use super::fields::{WireContact, check_count, contact, id_bytes, index, member, 
 use super::frame::{self, frame, kind};
 use super::snapshot::WireConfig;
 use crate::command_id::CommandId;
-use crate::packet::{Change, Envelope, Join, Packet, Request, Session, SessionId};
+use crate::packet::{Change, Envelope, Freshness, Join, Packet, Request, Session, SessionId};
 use crate::profile::Profile;
 use bytes::Bytes;
 use prost::Message as _;
@@ -48,6 +48,34 @@ struct WireCommand {
     command: Bytes,
     #[prost(message, optional, tag = "6")]
     id: Option<WireCommandId>,
+    /// The member that must be the one that is asked.
+    #[prost(bytes = "bytes", tag = "7")]
+    of: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireCommands {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(string, tag = "2")]
+    group: String,
+    #[prost(string, tag = "3")]
+    value: String,
+    #[prost(message, repeated, tag = "4")]
+    envelopes: Vec<WireEnvelope>,
+    #[prost(bytes = "bytes", tag = "7")]
+    of: Bytes,
+}
+const ENVELOPES: usize = 4;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireEnvelope {
+    #[prost(message, optional, tag = "1")]
+    session: Option<WireSession>,
+    #[prost(bytes = "bytes", tag = "2")]
+    command: Bytes,
+    #[prost(message, optional, tag = "3")]
+    id: Option<WireCommandId>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -88,9 +116,14 @@ struct WireQuery {
     value: String,
     #[prost(bytes = "bytes", tag = "4")]
     query: Bytes,
+    /// From the own copy, once it contains this.
+    #[prost(uint64, optional, tag = "5")]
+    at_least: Option<u64>,
+    #[prost(bytes = "bytes", tag = "7")]
+    of: Bytes,
 }
 
-/// ReadIndex and Status, which name a group and nothing else; Remove and Lead, which name a member too.
+/// ReadIndex and Status, which name a group and maybe who must be asked; Remove and Lead, which name a member too.
 #[derive(Clone, PartialEq, prost::Message)]
 struct OfGroup {
     #[prost(uint64, tag = "1")]
@@ -112,6 +145,10 @@ struct WireConfigure {
 }
 
 pub(super) fn encode(number: u64, request: &Request, limit: u32) -> Result<Bytes, Malformed> {
+    let (request, of) = match request {
+        Request::Of(member, request) => (&**request, id_bytes(member.0)),
+        request => (request, Bytes::new()),
+    };
     let of_group = |group: &String| OfGroup { number, group: group.clone(), member: Bytes::new() };
     match request {
         Request::Join(join) => frame(kind::JOIN, &WireJoin::of(number, join), limit),
@@ -119,15 +156,24 @@ pub(super) fn encode(number: u64, request: &Request, limit: u32) -> Result<Bytes
             let (group, value) = (group.clone(), value.clone());
             let session = WireSession::of(&envelope.session);
             let id = envelope.id.as_deref().map(WireCommandId::of);
-            let body = WireCommand { number, group, value, session, command: envelope.command.clone(), id };
+            let body = WireCommand { number, group, value, session, command: envelope.command.clone(), id, of };
             frame(kind::COMMAND, &body, limit)
         }
-        Request::Query { group, value, query } => {
-            let body = WireQuery { number, group: group.clone(), value: value.clone(), query: query.clone() };
-            frame(kind::QUERY, &body, limit)
+        Request::Query { group, value, query, freshness } => {
+            let (group, value, query) = (group.clone(), value.clone(), query.clone());
+            let at_least = match freshness {
+                Freshness::Linearizable => None,
+                Freshness::AtLeast(index) => Some(index.0),
+            };
+            frame(kind::QUERY, &WireQuery { number, group, value, query, at_least, of }, limit)
+        }
+        Request::Commands { group, value, envelopes } => {
+            let (group, value) = (group.clone(), value.clone());
+            let envelopes = envelopes.iter().map(WireEnvelope::of).collect();
+            frame(kind::COMMANDS, &WireCommands { number, group, value, envelopes, of }, limit)
         }
         Request::ReadIndex { group } => frame(kind::READ_INDEX, &of_group(group), limit),
-        Request::Status { group } => frame(kind::STATUS, &of_group(group), limit),
+        Request::Status { group } => frame(kind::STATUS, &OfGroup { member: of, ..of_group(group) }, limit),
         Request::Change { group, change: Change::Remove(member) } => {
             frame(kind::REMOVE, &OfGroup { member: id_bytes(member.0), ..of_group(group) }, limit)
         }
@@ -139,6 +185,8 @@ pub(super) fn encode(number: u64, request: &Request, limit: u32) -> Result<Bytes
             let body = WireConfigure { number, group: group.clone(), config: Some(WireConfig::of(config)) };
             frame(kind::CONFIGURE, &body, limit)
         }
+        // Of nobody in particular: there is nobody to ask.
+        Request::Of(..) => Err(Malformed::Length { what: "a request of a member" }),
     }
 }
 
@@ -150,16 +198,26 @@ pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
         }
         kind::COMMAND => WireCommand::decode(bytes)?.read()?,
         kind::QUERY => {
-            let WireQuery { number, group, value, query } = WireQuery::decode(bytes)?;
-            (number, Request::Query { group: name(group)?, value: name(value)?, query })
+            let WireQuery { number, group, value, query, at_least, of } = WireQuery::decode(bytes)?;
+            let freshness = match at_least {
+                Some(at_least) => Freshness::AtLeast(index(at_least)?),
+                None => Freshness::Linearizable,
+            };
+            (number, addressed(&of, Request::Query { group: name(group)?, value: name(value)?, query, freshness })?)
+        }
+        kind::COMMANDS => {
+            check_count("commands", ENVELOPES, &bytes)?;
+            let WireCommands { number, group, value, envelopes, of } = WireCommands::decode(bytes)?;
+            let envelopes = envelopes.into_iter().map(WireEnvelope::read).collect::<Result<_, _>>()?;
+            (number, addressed(&of, Request::Commands { group: name(group)?, value: name(value)?, envelopes })?)
         }
         kind::READ_INDEX => {
             let OfGroup { number, group, .. } = OfGroup::decode(bytes)?;
             (number, Request::ReadIndex { group: name(group)? })
         }
         kind::STATUS => {
-            let OfGroup { number, group, .. } = OfGroup::decode(bytes)?;
-            (number, Request::Status { group: name(group)? })
+            let OfGroup { number, group, member: of } = OfGroup::decode(bytes)?;
+            (number, addressed(&of, Request::Status { group: name(group)? })?)
         }
         kind::REMOVE => {
             let OfGroup { number, group, member: id } = OfGroup::decode(bytes)?;
@@ -178,6 +236,14 @@ pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
         _ => return Err(frame::unknown(kind)),
     };
     Ok(Packet::Request { number, request })
+}
+
+/// The request, of this very member if one is named.
+fn addressed(of: &Bytes, request: Request) -> Result<Request, Malformed> {
+    match optional_id("a member's id", of)?.map(MemberId) {
+        Some(member) => Ok(Request::Of(member, Box::new(request))),
+        None => Ok(request),
+    }
 }
 
 impl WireJoin {
@@ -215,7 +281,22 @@ impl WireCommand {
         let session = self.session.map_or(Ok(Session::Register), WireSession::read)?;
         let id = self.id.map(WireCommandId::read).transpose()?.map(Arc::new);
         let envelope = Envelope { session, id, command: self.command };
-        Ok((self.number, Request::Command { group: name(self.group)?, value: name(self.value)?, envelope }))
+        let request = Request::Command { group: name(self.group)?, value: name(self.value)?, envelope };
+        Ok((self.number, addressed(&self.of, request)?))
+    }
+}
+
+impl WireEnvelope {
+    fn of(envelope: &Envelope) -> WireEnvelope {
+        let session = WireSession::of(&envelope.session);
+        let id = envelope.id.as_deref().map(WireCommandId::of);
+        WireEnvelope { session, command: envelope.command.clone(), id }
+    }
+
+    fn read(self) -> Result<Envelope, Malformed> {
+        let session = self.session.map_or(Ok(Session::Register), WireSession::read)?;
+        let id = self.id.map(WireCommandId::read).transpose()?.map(Arc::new);
+        Ok(Envelope { session, id, command: self.command })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What became of a request. Every body begins with the number of that request.
 
 use super::Malformed;
-use super::fields::{WireContact, cut, id, id_bytes, index, member, name, text};
+use super::fields::{WireContact, check_count, cut, id, id_bytes, index, member, name, text};
 use super::frame::{self, frame, kind};
 use super::request::WireSessionId;
 use super::status::{self, WireStatus};
@@ -36,6 +36,27 @@ struct WireData {
     number: u64,
     #[prost(bytes = "bytes", tag = "2")]
     data: Bytes,
+    /// Of Answered.
+    #[prost(uint64, tag = "3")]
+    applied: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireMany {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(message, repeated, tag = "2")]
+    parts: Vec<WirePart>,
+}
+const PARTS: usize = 2;
+
+/// What became of one command of several: refused if there is a refusal, else applied.
+#[derive(Clone, PartialEq, prost::Message)]
+struct WirePart {
+    #[prost(bytes = "bytes", tag = "1")]
+    reply: Bytes,
+    #[prost(message, optional, tag = "2")]
+    refused: Option<WireRefused>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -74,11 +95,18 @@ pub(super) fn encode(number: u64, response: &Response, limit: u32) -> Result<Byt
             let body = WireRegistered { number, session: Some(WireSessionId::of(*session)) };
             frame(kind::REGISTERED, &body, limit)
         }
-        Response::Applied(data) => frame(kind::APPLIED, &WireData { number, data: data.clone() }, limit),
-        Response::Answered(data) => frame(kind::ANSWERED, &WireData { number, data: data.clone() }, limit),
+        Response::Applied(data) => frame(kind::APPLIED, &WireData { number, data: data.clone(), applied: 0 }, limit),
+        Response::Answered { answer, applied } => {
+            let body = WireData { number, data: answer.clone(), applied: applied.0 };
+            frame(kind::ANSWERED, &body, limit)
+        }
+        Response::Many(responses) => {
+            let parts = responses.iter().map(WirePart::of).collect();
+            frame(kind::MANY, &WireMany { number, parts }, limit)
+        }
         Response::ReadIndex(index) => frame(kind::READ_INDEX_IS, &WireReadIndex { number, index: index.0 }, limit),
         Response::Status(report) => frame(kind::STATUS_IS, &WireStatus::of(number, report), limit),
-        Response::Done => frame(kind::DONE, &WireData { number, data: Bytes::new() }, limit),
+        Response::Done => frame(kind::DONE, &WireData { number, ..WireData::default() }, limit),
         Response::Refused(why) => frame(kind::REFUSED, &WireRefused::of(number, why), limit),
     }
 }
@@ -96,12 +124,17 @@ pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
             (number, Response::Registered(session.read()?))
         }
         kind::APPLIED => {
-            let WireData { number, data } = WireData::decode(bytes)?;
+            let WireData { number, data, .. } = WireData::decode(bytes)?;
             (number, Response::Applied(data))
         }
         kind::ANSWERED => {
-            let WireData { number, data } = WireData::decode(bytes)?;
-            (number, Response::Answered(data))
+            let WireData { number, data: answer, applied } = WireData::decode(bytes)?;
+            (number, Response::Answered { answer, applied: index(applied)? })
+        }
+        kind::MANY => {
+            check_count("responses", PARTS, &bytes)?;
+            let WireMany { number, parts } = WireMany::decode(bytes)?;
+            (number, Response::Many(parts.into_iter().map(WirePart::read).collect::<Result<_, _>>()?))
         }
         kind::READ_INDEX_IS => {
             let WireReadIndex { number, index: at } = WireReadIndex::decode(bytes)?;
@@ -113,6 +146,24 @@ pub(super) fn decode(kind: u8, bytes: Bytes) -> Result<Packet, Malformed> {
         _ => return Err(frame::unknown(kind)),
     };
     Ok(Packet::Response { number, response })
+}
+
+impl WirePart {
+    /// Nothing else becomes of a command.
+    fn of(response: &Response) -> WirePart {
+        match response {
+            Response::Applied(reply) => WirePart { reply: reply.clone(), refused: None },
+            Response::Refused(why) => WirePart { refused: Some(WireRefused::of(0, why)), ..WirePart::default() },
+            _ => WirePart { refused: Some(WireRefused::of(0, &Refused::OutcomeUnknown)), ..WirePart::default() },
+        }
+    }
+
+    fn read(self) -> Result<Response, Malformed> {
+        match self.refused {
+            Some(refused) => Ok(refused.read()?.1),
+            None => Ok(Response::Applied(self.reply)),
+        }
+    }
 }
 
 const NO_SUCH_GROUP: u64 = 1;
@@ -128,6 +179,8 @@ const UNDECODABLE: u64 = 10;
 const CHANGE: u64 = 11;
 const STOPPED: u64 = 12;
 const ID_REUSED: u64 = 13;
+const NO_SUCH_MEMBER: u64 = 14;
+const BEHIND: u64 = 15;
 
 impl WireRefused {
     fn of(number: u64, why: &Refused) -> WireRefused {
@@ -148,6 +201,8 @@ impl WireRefused {
             Refused::Change(why) => WireRefused { number, ..WireRefused::of_change(why) },
             Refused::Stopped => reason(STOPPED),
             Refused::IdReused => reason(ID_REUSED),
+            Refused::NoSuchMember => reason(NO_SUCH_MEMBER),
+            Refused::Behind { applied } => WireRefused { limit: applied.0, ..reason(BEHIND) },
         }
     }
 
@@ -208,6 +263,8 @@ impl WireRefused {
             CHANGE => Refused::Change(self.read_change()?),
             STOPPED => Refused::Stopped,
             ID_REUSED => Refused::IdReused,
+            NO_SUCH_MEMBER => Refused::NoSuchMember,
+            BEHIND => Refused::Behind { applied: index(self.limit)? },
             kind => return Err(Malformed::UnknownKind { what: "reason", kind }),
         };
         Ok((number, Response::Refused(why)))

@@ -7,7 +7,7 @@ use super::frame::Route;
 use super::*;
 use crate::command_id::CommandId;
 use crate::contact::GroupId;
-use crate::packet::{Chunk, Envelope, Request, Response, Session, SessionId};
+use crate::packet::{Chunk, Envelope, Freshness, Request, Response, Session, SessionId};
 use bytes::BufMut as _;
 use proptest::prelude::*;
 use rafted_value_core::{
@@ -210,9 +210,9 @@ fn what_is_printed_never_shows_the_users_bytes() {
     let shown = format!(
         "{:?} {:?} {:?} {:?} {:?}",
         Request::Command { group, value, envelope },
-        Request::Query { group: of_group, value: of_value, query: secret.clone() },
+        Request::Query { group: of_group, value: of_value, query: secret.clone(), freshness: Freshness::Linearizable },
         Response::Applied(secret.clone()),
-        Response::Answered(secret.clone()),
+        Response::Answered { answer: secret.clone(), applied: LogIndex(1) },
         samples::chunk(secret),
     );
     assert!(!shown.contains("hunter2") && shown.contains("7 bytes"), "{shown}");

@@ -113,7 +113,24 @@ pub(crate) async fn three_with(config: Config) -> Three {
     Three { network, nodes, groups }
 }
 
+/// Long timeouts, so that a leader that is cut off goes on for some time.
+pub(crate) fn unhurried() -> Config {
+    Config::builder()
+        .heartbeat_interval(Duration::from_millis(100))
+        .election_timeout(Duration::from_secs(10))
+        .build()
+        .expect("a sound config")
+}
+
 impl Three {
+    /// Nothing reaches this member any more, and nothing leaves it.
+    pub(crate) fn isolate(&self, n: usize) {
+        for other in ADDRESSES.iter().filter(|other| **other != ADDRESSES[n]) {
+            self.network.cut(ADDRESSES[n], *other);
+            self.network.cut(*other, ADDRESSES[n]);
+        }
+    }
+
     /// The place of the member that leads.
     pub(crate) async fn leader(&self) -> usize {
         self.until(|| self.groups.iter().position(Group::is_leader)).await

@@ -3,7 +3,7 @@
 use crate::command_id::CommandId;
 use crate::contact::{ClusterId, Contact, GroupId, NodeId};
 use crate::packet::{
-    Change, ChangeRefused, Chunk, Envelope, Join, Packet, Refused, Request, Response, Session, SessionId,
+    Change, ChangeRefused, Chunk, Envelope, Freshness, Join, Packet, Refused, Request, Response, Session, SessionId,
 };
 use crate::profile::Profile;
 use crate::report::{MemberReport, StatusReport, Transfer};
@@ -145,11 +145,18 @@ fn requests() -> Vec<(&'static str, Packet)> {
     };
     let profile = Profile { hooks: vec!["mail".into()], ..join.profile.clone() };
     let join_with_hooks = Join { profile, ..join.clone() };
+    let query = |freshness| {
+        let query = Bytes::from_static(b"query");
+        Request::Query { group: name(), value: value(), query, freshness }
+    };
+    let of_one = |request| Request::Of(member(3), Box::new(request));
+    let envelopes = [None, id.clone()].map(|id| Envelope { session, id, command: Bytes::from_static(b"command") });
+    let commands = Request::Commands { group: name(), value: value(), envelopes: envelopes.to_vec() };
     let requests = [
         ("join", Request::Join(join)),
         ("register", command(Session::Register, Bytes::new())),
         ("command", command(session, Bytes::from_static(b"command"))),
-        ("query", Request::Query { group: name(), value: value(), query: Bytes::from_static(b"query") }),
+        ("query", query(Freshness::Linearizable)),
         ("read_index", Request::ReadIndex { group: name() }),
         ("status", Request::Status { group: name() }),
         ("lead", Request::Change { group: name(), change: Change::Lead(Some(member(3))) }),
@@ -157,6 +164,13 @@ fn requests() -> Vec<(&'static str, Packet)> {
         ("remove", Request::Change { group: name(), change: Change::Remove(member(3)) }),
         ("command_with_id", with_id(session, id, Bytes::from_static(b"command"))),
         ("join_with_hooks", Request::Join(join_with_hooks)),
+        ("commands", commands.clone()),
+        ("commands_of_one", of_one(commands)),
+        ("command_of_one", of_one(command(session, Bytes::from_static(b"command")))),
+        ("query_of_one", of_one(query(Freshness::Linearizable))),
+        ("query_at_least", query(Freshness::AtLeast(LogIndex(70)))),
+        ("query_stale", query(Freshness::AtLeast(LogIndex(0)))),
+        ("status_of_one", of_one(Request::Status { group: name() })),
     ];
     requests.into_iter().zip(1..).map(|((name, request), number)| (name, Packet::Request { number, request })).collect()
 }
@@ -214,11 +228,13 @@ pub(super) fn full_status() -> StatusReport {
 fn responses() -> Vec<(&'static str, Packet)> {
     let why = || "why".to_owned();
     let no_such_hook = ChangeRefused::NoSuchHook { member: member(3), hook: "mail".into() };
+    let too_large = Response::Refused(Refused::TooLarge { limit: 1 << 20 });
+    let many = Response::Many(vec![Response::Applied(Bytes::from_static(b"reply")), too_large]);
     let responses = [
         ("joined", Response::Joined { group: group(), cluster: ClusterId(5) }),
         ("registered", Response::Registered(SessionId { index: LogIndex(77), offset: 2, nonce: 99 })),
         ("applied", Response::Applied(Bytes::from_static(b"reply"))),
-        ("answered", Response::Answered(Bytes::from_static(b"answer"))),
+        ("answered", Response::Answered { answer: Bytes::from_static(b"answer"), applied: LogIndex(0) }),
         ("read_index_is", Response::ReadIndex(LogIndex(8))),
         ("status_is", Response::Status(Box::new(status()))),
         ("done", Response::Done),
@@ -239,6 +255,10 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("no_such_hook", Response::Refused(Refused::Change(no_such_hook))),
         ("full_status", Response::Status(Box::new(full_status()))),
         ("status_tells_last_term", Response::Status(Box::new(StatusReport { last_term: Term(299), ..status() }))),
+        ("answered_at", Response::Answered { answer: Bytes::from_static(b"answer"), applied: LogIndex(70) }),
+        ("many", many),
+        ("no_such_member", Response::Refused(Refused::NoSuchMember)),
+        ("behind", Response::Refused(Refused::Behind { applied: LogIndex(70) })),
     ];
     let number = |((name, response), number)| (name, Packet::Response { number, response });
     responses.into_iter().zip(1..).map(number).collect()
