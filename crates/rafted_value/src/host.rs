@@ -3,6 +3,7 @@
 use crate::contact::{ClusterId, Contact, NodeId};
 use crate::mailbox::Mailbox;
 use crate::requests::Requests;
+use crate::storage::Storage;
 use crate::transport::Network;
 use crate::value;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,8 @@ pub(crate) struct Host {
     pub(crate) network: Arc<dyn Network>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) requests: Arc<Requests>,
+    /// Where its members are kept; in memory if there is none.
+    pub(crate) storage: Option<Storage>,
     /// The node's own runtime: the loop, connections, timers; user code runs on threads beside it.
     pub(crate) runtime: Handle,
     /// What callers' deadlines run on.

@@ -1,6 +1,7 @@
 //! How a member that knows nothing is taken in: it finds the group, and asks the leader.
 
-use crate::contact::{Contact, MemberOf};
+use crate::contact::{ClusterId, Contact, MemberOf};
+use crate::durable;
 use crate::error::OpenError;
 use crate::host::Host;
 use crate::packet::{ChangeRefused, Join, Refused, Request, Response};
@@ -96,7 +97,10 @@ impl Joining {
                 Some(Response::Joined { group, cluster }) if group == member.group => {
                     let ours = *self.host.cluster.get_or_init(|| cluster);
                     let (group, at) = (self.group.clone(), target.address.clone());
-                    return if ours == cluster { Ok(()) } else { Err(OpenError::OtherCluster { group, address: at }) };
+                    if ours != cluster {
+                        return Err(OpenError::OtherCluster { group, address: at });
+                    }
+                    return self.remember(cluster).await;
                 }
                 Some(Response::Refused(Refused::NotLeader { leader: Some(leader) })) if leader != target => {
                     targets.retain(|known| *known != leader);
@@ -125,6 +129,18 @@ impl Joining {
             self.sleep(PAUSE).await;
         }
         Err(self.no_answer(last))
+    }
+
+    /// A node that keeps its members keeps their cluster.
+    async fn remember(&self, cluster: ClusterId) -> Result<(), OpenError> {
+        let (host, group) = (self.host.clone(), self.group.clone());
+        let remembered = self.host.runtime.spawn_blocking(move || {
+            host.storage.as_ref().map_or(Ok(()), |storage| durable::remember_cluster(storage, cluster))
+        });
+        match remembered.await {
+            Ok(remembered) => remembered.map_err(|why| OpenError::Storage { group, why }),
+            Err(_) => Err(OpenError::Stopped { group }),
+        }
     }
 
     pub(crate) fn other_value(&self, found: &str) -> OpenError {

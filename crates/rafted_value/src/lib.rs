@@ -17,6 +17,7 @@ mod command_id;
 mod config;
 mod contact;
 mod context;
+mod durable;
 mod errands;
 mod error;
 mod group;

@@ -9,7 +9,7 @@ use crate::recovery::AcceptDataLoss;
 use crate::shard::Shard;
 use crate::transport::{Inbox, Origin};
 use crate::waiting::Caller;
-use rafted_value_core::{Body, LogIndex, MemberId, Message};
+use rafted_value_core::{Body, LogIndex, MemberId, Message, WriteNo};
 use std::any::Any;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -52,6 +52,12 @@ pub(crate) enum Event {
     SnapshotSent { group: GroupId, member: MemberId, to: MemberId, last_included: Option<LogIndex> },
     /// A value arrived and was found to be sound.
     SnapshotDecoded { group: GroupId, message: Message, state: Box<dyn Any + Send> },
+    /// Everything up to this write of the member is on disk.
+    Persisted { group: GroupId, member: MemberId, no: WriteNo },
+    /// The group's log is long: its value is to be kept, so that the log may go.
+    WantsSnapshot(GroupId),
+    /// Nothing will be written any more, and why.
+    StorageFailed(String),
     /// A connection was lost.
     Lost(Contact),
     /// The node ends.

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use rafted_value_core as core;
 use rafted_value_core::{
     Answer, Entry, EntryId, Input, LogIndex, MemberId, Membership, Message, Notice, Payload, Promotion, Proposal, Raft,
-    ReadAnswer, ReadId, Ready, Refusal, RequestId, RoleKind, Term, Time, Write,
+    ReadAnswer, ReadId, Ready, Refusal, RequestId, RoleKind, Term, Time, Write, WriteNo,
 };
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -235,6 +235,10 @@ impl Member {
         self.step(Input::Applied(index));
     }
 
+    pub(crate) fn on_persisted(&mut self, no: WriteNo) {
+        self.step(Input::Persisted(no));
+    }
+
     pub(crate) fn on_failure(&mut self) {
         self.step(Input::StorageFailed);
     }
@@ -420,7 +424,7 @@ impl Member {
             self.on_notice(notice);
         }
         if let Some(write) = ready.write.take() {
-            self.write(write);
+            self.write(write, host);
         }
         for message in ready.messages.drain(..) {
             self.send(message, host);
@@ -458,13 +462,16 @@ impl Member {
     }
 
     /// In memory everything is as durable as it will ever be at once.
-    fn write(&mut self, write: Write) {
+    fn write(&mut self, write: Write, host: &Host) {
         if write.snapshot.is_some()
             && let Some(state) = self.arrived.take()
         {
             self.machine.clone().submit(Work::Install(state));
         }
-        self.step(Input::Persisted(write.no));
+        match &host.storage {
+            Some(storage) => storage.write(self.group, self.id(), write),
+            None => self.step(Input::Persisted(write.no)),
+        }
     }
 
     fn on_notice(&mut self, notice: Notice) {

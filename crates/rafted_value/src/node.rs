@@ -1,6 +1,7 @@
 //! A node: one process's share of any number of groups.
 
 use crate::contact::{ClusterId, NodeId};
+use crate::durable;
 use crate::error::StartError;
 use crate::group::Group;
 use crate::host::Host;
@@ -10,6 +11,7 @@ use crate::open::GroupBuilder;
 use crate::packet::{Change, Response};
 use crate::requests::Requests;
 use crate::shard::Shard;
+use crate::storage::Storage;
 use crate::timers;
 use crate::transport::loopback::Loopback;
 use crate::transport::{Local, Transport};
@@ -18,6 +20,7 @@ use crate::value::Value;
 use crate::waiting::Caller;
 use rafted_value_core::RoleKind;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -52,6 +55,7 @@ pub(crate) struct Inner {
 #[derive(Default)]
 pub struct NodeBuilder {
     transport: Option<Box<dyn Transport>>,
+    data_dir: Option<PathBuf>,
 }
 
 impl NodeBuilder {
@@ -61,11 +65,28 @@ impl NodeBuilder {
         self
     }
 
+    /// Keeps the node's members in this directory, which is made if it is not there and which one node at a time may
+    /// use. Without one, which is the default, they are in memory.
+    ///
+    /// What a group confirmed is then on the disks of a majority, and outlives the loss of power of all of them at once.
+    /// A node that starts again with its directory is the same node with the same members:
+    /// [`open`](GroupBuilder::open) finds them there. A directory that is lost is a member that is lost: the node
+    /// joins as another one. A directory must never be copied back from an older copy.
+    ///
+    /// One thread writes, and one sync serves whatever waits. A sync that fails ends all members of the node until it
+    /// starts again; a full disk is waited for.
+    #[doc(alias = "persistence_dir")]
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> NodeBuilder {
+        self.data_dir = Some(dir.into());
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Errors
     ///
-    /// If the transport cannot start, as when its port is in use, or the process can have no more threads.
+    /// If the transport cannot start, as when its port is in use, the directory cannot be used, or the process can have
+    /// no more threads.
     pub async fn start(self) -> Result<Node, StartError> {
         let transport = self.transport.unwrap_or_else(|| Box::new(Loopback::new().at("alone")));
         let (started, node) = oneshot::channel();
@@ -73,7 +94,7 @@ impl NodeBuilder {
         std::thread::Builder::new()
             .name("rafted-node".to_owned())
             .spawn(move || {
-                live(transport, ended, started);
+                live((transport, self.data_dir), ended, started);
                 drop(alive);
             })
             .map_err(StartError::Thread)?;
@@ -82,18 +103,25 @@ impl NodeBuilder {
 }
 
 /// The life of a node's thread.
-fn live(transport: Box<dyn Transport>, ended: watch::Receiver<()>, started: oneshot::Sender<Result<Node, StartError>>) {
+fn live(
+    with: (Box<dyn Transport>, Option<PathBuf>),
+    ended: watch::Receiver<()>,
+    started: oneshot::Sender<Result<Node, StartError>>,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
     };
     runtime.block_on(async {
-        match surroundings(transport).await {
+        match surroundings(with).await {
             Ok(host) => {
                 let inner = Inner { host: host.clone(), hosted: HostedGroups::default(), ended };
                 // If nobody waits for it any more, it is dropped, and with it the loop ends.
                 drop(started.send(Ok(Node { inner: Arc::new(inner) })));
-                turn::run(host.mailbox.clone(), Shard::new(host)).await;
+                turn::run(host.mailbox.clone(), Shard::new(host.clone())).await;
+                if let Some(storage) = &host.storage {
+                    storage.close();
+                }
             }
             Err(error) => drop(started.send(Err(error))),
         }
@@ -102,15 +130,17 @@ fn live(transport: Box<dyn Transport>, ended: watch::Receiver<()>, started: ones
     runtime.shutdown_background();
 }
 
-async fn surroundings(transport: Box<dyn Transport>) -> Result<Arc<Host>, StartError> {
-    let node = NodeId(timers::identity());
-    let cluster = Arc::new(OnceLock::new());
+async fn surroundings((transport, data_dir): (Box<dyn Transport>, Option<PathBuf>)) -> Result<Arc<Host>, StartError> {
     let mailbox = Mailbox::new();
+    let storage = data_dir.map(|dir| durable::open(&dir, &mailbox)).transpose()?;
+    let new = || (NodeId(timers::identity()), None);
+    let (node, cluster) = storage.as_ref().map_or_else(new, Storage::identity);
+    let cluster = Arc::new(cluster.map_or_else(OnceLock::new, OnceLock::from));
     let local = Local { node, cluster: cluster.clone() };
     let network = transport.start(local, mailbox.clone()).await.map_err(StartError::Transport)?;
-    let (requests, runtime) = (Arc::new(Requests::default()), tokio::runtime::Handle::current());
+    let (requests, runtime) = (Arc::new(Requests::new(timers::seed())), tokio::runtime::Handle::current());
     let deadlines = timers::deadlines().map_err(StartError::Thread)?;
-    Ok(Arc::new(Host { node, cluster, network, mailbox, requests, runtime, deadlines }))
+    Ok(Arc::new(Host { node, cluster, network, mailbox, requests, storage, runtime, deadlines }))
 }
 
 impl Node {
@@ -129,7 +159,7 @@ impl Node {
         self.inner.host.network.address()
     }
 
-    /// The node's identity: new at every start, as it keeps nothing.
+    /// The node's identity: that in its directory, or new at every start if it keeps nothing.
     pub fn id(&self) -> NodeId {
         self.inner.host.node
     }

@@ -3,19 +3,22 @@
 use crate::applier::Applier;
 use crate::config::Config;
 use crate::contact::{ClusterId, GroupId, MemberOf};
+use crate::durable;
 use crate::error::OpenError;
 use crate::group::{Group, TIMEOUT};
 use crate::hook::LeaderHook;
 use crate::hooks::{self, Hooks};
+use crate::host::Host;
 use crate::hosted::Hosted;
 use crate::join::Joining;
 use crate::lease::PublishedLease;
-use crate::mailbox::{Event, Mailbox};
+use crate::mailbox::Event;
 use crate::member::{Member, View};
 use crate::node::Node;
 use crate::packet::Response;
 use crate::profile::Profile;
 use crate::state_machine::StateMachine;
+use crate::storage::{Damage, Stored};
 use crate::timers;
 use crate::value::Value;
 use rafted_value_core::{MemberId, Raft, Restored, RoleKind, Time};
@@ -103,10 +106,16 @@ impl<V: Value> GroupBuilder<V> {
         self
     }
 
-    /// Opens the group: returns the group that is open on this node already; else founds it, or joins it.
+    /// Opens the group: returns the group that is open on this node already; else restores what is in the node's
+    /// directory; else founds it, or joins it.
     ///
     /// When it returns, the member leads (founded) or holds the value and votes (joined). A member that joins takes
-    /// the place of an earlier start of a node at the same address, so that dead ones do not pile up.
+    /// the place of an earlier start of a node at the same address, so that dead ones do not pile up. A member that was
+    /// restored goes on by itself as soon as a majority is there, which is not waited for: so members of a group can be
+    /// started in any order. See [`Group::wait_ready`].
+    ///
+    /// If the directory is damaged where this member was, it is refused, unless there are addresses to join at and no
+    /// [`bootstrap`](GroupBuilder::bootstrap): then it joins as another member, in place of the one that was lost.
     ///
     /// # Errors
     ///
@@ -127,10 +136,11 @@ impl<V: Value> GroupBuilder<V> {
         if let Some(open) = node.inner.hosted.get(&name) {
             return node.handle(&name, &open).ok_or_else(|| self.joining().other_value(open.value));
         }
-        let begun = match (self.bootstrap, self.addresses.is_empty()) {
-            (true, _) => self.found(deadline).await?,
-            (false, false) => self.join_group(deadline).await?,
-            (false, true) => return Err(OpenError::NothingToOpen { group: name }),
+        let begun = match (self.stored().await?, self.bootstrap, self.addresses.is_empty()) {
+            (Some((at, stored)), ..) => self.restore(at, stored)?,
+            (None, true, _) => self.found(deadline).await?,
+            (None, false, false) => self.join_group(deadline).await?,
+            (None, false, true) => return Err(OpenError::NothingToOpen { group: name }),
         };
         let opened = begun.keep();
         node.inner.hosted.insert(&name, opened.clone());
@@ -148,6 +158,52 @@ impl<V: Value> GroupBuilder<V> {
         }
     }
 
+    // ---- restoring ----
+
+    /// What is in the node's directory.
+    async fn stored(&self) -> Result<Option<(MemberOf, Stored)>, OpenError> {
+        let host = self.node.inner.host.clone();
+        let (group, name) = (self.name.clone(), self.name.clone());
+        let damaged = |damage: &Damage| OpenError::Damaged { group: group.clone(), why: damage.to_string() };
+        if host.storage.is_none() {
+            return Ok(None);
+        }
+        let with = host.clone();
+        let loaded = host.runtime.spawn_blocking(move || with.storage.as_ref().and_then(|storage| storage.load(&name)));
+        let joins = !self.bootstrap && !self.addresses.is_empty();
+        let lost = host.storage.as_ref().and_then(|storage| storage.unnamed_damage());
+        match loaded.await.map_err(|_| OpenError::Stopped { group: group.clone() })? {
+            Some(Ok((_, stored))) if stored.checkpoint.value != V::NAME => {
+                Err(self.joining().other_value(&stored.checkpoint.value))
+            }
+            Some(Ok((id, stored))) => {
+                let at = MemberOf { group: id, member: stored.checkpoint.member };
+                let goes_on = durable::is_member(&stored, at.member) && host.cluster.get().is_some();
+                Ok(goes_on.then_some((at, stored)))
+            }
+            Some(Err(damage)) if joins => {
+                tracing::error!(group, %damage, "what is on disk cannot be used: joining as another member");
+                Ok(None)
+            }
+            Some(Err(damage)) => Err(damaged(&damage)),
+            // The group may be the one that was lost.
+            None if !joins => lost.map_or(Ok(None), |damage| Err(damaged(damage))),
+            None => Ok(None),
+        }
+    }
+
+    fn restore(&self, at: MemberOf, stored: Stored) -> Result<Begun, OpenError> {
+        let Stored { hard_state, base, value, entries, .. } = stored;
+        let restored = Restored { hard_state, base: base.clone(), entries };
+        let state = match value {
+            Some(bytes) => StateMachine::restore(base, bytes)
+                .map_err(|error| OpenError::Damaged { group: self.name.clone(), why: error.to_string() })?,
+            None => self.first_state(V::new(), &restored)?,
+        };
+        let applier = self.applier(at, state);
+        Ok(self.begin(at, restored, applier))
+    }
+
     // ---- founding ----
 
     async fn found(mut self, deadline: Time) -> Result<Begun, OpenError> {
@@ -163,12 +219,13 @@ impl<V: Value> GroupBuilder<V> {
             }
         }
         let host = &self.node.inner.host;
-        host.cluster.get_or_init(|| ClusterId(timers::identity()));
+        let cluster = *host.cluster.get_or_init(|| ClusterId(timers::identity()));
         let member = MemberOf { group: GroupId::founded(timers::identity()), member: MemberId(timers::identity()) };
         let restored = Restored::bootstrap(member.member, self.profile().to_bytes(), core);
         let value = self.value.take().unwrap_or_else(V::new);
-        let state = self.first_state(value, &restored)?;
-        let begun = self.begin(member, restored, state);
+        let applier = self.applier(member, self.first_state(value, &restored)?);
+        self.make_durable(member, Some(cluster), &restored, applier.clone()).await?;
+        let begun = self.begin(member, restored, applier);
         self.wait_until(&begun, deadline, |view| view.role == RoleKind::Leader && view.settled).await?;
         Ok(begun)
     }
@@ -179,8 +236,9 @@ impl<V: Value> GroupBuilder<V> {
         let report = self.joining().find(deadline).await?;
         let member = MemberOf { group: report.group, member: MemberId(timers::identity()) };
         let restored = Restored::joining();
-        let state = self.first_state(V::new(), &restored)?;
-        let begun = self.begin(member, restored, state);
+        let applier = self.applier(member, self.first_state(V::new(), &restored)?);
+        self.make_durable(member, None, &restored, applier.clone()).await?;
+        let begun = self.begin(member, restored, applier);
         self.joining().ask_to_join(member, report, deadline).await?;
         let learner = self.learner;
         let in_place = |view: &View| view.settled && (view.voter || (learner && view.member));
@@ -194,17 +252,46 @@ impl<V: Value> GroupBuilder<V> {
         Profile { contact: self.node.inner.host.contact(), hooks: self.hooks.keys().cloned().collect() }
     }
 
-    fn begin(&self, member: MemberOf, restored: Restored, state: StateMachine<V>) -> Begun {
+    fn applier(&self, member: MemberOf, state: StateMachine<V>) -> Arc<Applier<V>> {
+        let host = &self.node.inner.host;
+        let hooks = Hooks::new(&self.name, self.hooks.clone());
+        Applier::new(state, hooks, member, host.mailbox.clone(), host.runtime.clone())
+    }
+
+    /// Writes that there is a new member, if members are written here.
+    async fn make_durable(
+        &self,
+        at: MemberOf,
+        cluster: Option<ClusterId>,
+        restored: &Restored,
+        machine: Arc<Applier<V>>,
+    ) -> Result<(), OpenError> {
+        let host = self.node.inner.host.clone();
+        if host.storage.is_none() {
+            return Ok(());
+        }
+        let (group, name, restored) = (self.name.clone(), self.name.clone(), restored.clone());
+        let written = host.runtime.clone().spawn_blocking(move || {
+            let Some(storage) = &host.storage else { return Ok(()) };
+            cluster.map_or(Ok(()), |cluster| durable::remember_cluster(storage, cluster))?;
+            durable::begin(storage, at, (&name, V::NAME), &restored, &*machine)
+        });
+        match written.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(OpenError::Storage { group, why }),
+            Err(_) => Err(OpenError::Stopped { group }),
+        }
+    }
+
+    fn begin(&self, member: MemberOf, restored: Restored, applier: Arc<Applier<V>>) -> Begun {
         let host = &self.node.inner.host;
         let raft = Raft::new(member.member, timers::now(), restored);
-        let hooks = Hooks::new(&self.name, self.hooks.clone());
-        let applier = Applier::new(state, hooks, member, host.mailbox.clone(), host.runtime.clone());
         let what = (member.group, self.name.clone(), V::NAME);
         let lease = Arc::new(PublishedLease::default());
         let (it, view) = Member::new(raft, what, applier.clone(), lease.clone());
         host.mailbox.post(Event::Open(Box::new(it)));
         let hosted = Hosted { value: V::NAME, applier, lease, view };
-        Begun { hosted, mailbox: Some(host.mailbox.clone()) }
+        Begun { hosted, host: Some(host.clone()) }
     }
 
     async fn wait_until(
@@ -246,21 +333,24 @@ impl<V: Value> GroupBuilder<V> {
 /// nothing, and is dropped.
 struct Begun {
     hosted: Hosted,
-    mailbox: Option<Arc<Mailbox>>,
+    host: Option<Arc<Host>>,
 }
 
 impl Begun {
     fn keep(mut self) -> Hosted {
-        self.mailbox = None;
+        self.host = None;
         self.hosted.clone()
     }
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        if let Some(mailbox) = &self.mailbox {
+        if let Some(host) = &self.host {
             let (done, _) = tokio::sync::oneshot::channel();
-            mailbox.post(Event::Close { member: self.hosted.at(), done });
+            host.mailbox.post(Event::Close { member: self.hosted.at(), done });
+            if let Some(storage) = &host.storage {
+                storage.remove(self.hosted.at().group);
+            }
         }
     }
 }

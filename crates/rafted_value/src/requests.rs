@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// Requests that were sent and not answered.
-#[derive(Default)]
 pub(crate) struct Requests {
     table: Mutex<Table>,
 }
@@ -20,6 +19,12 @@ struct Table {
 }
 
 impl Requests {
+    /// Numbers begin anywhere: a node that starts again under its identity does not take the answer to an earlier
+    /// start for its own.
+    pub(crate) fn new(first: u64) -> Requests {
+        Requests { table: Mutex::new(Table { last: first >> 1, ..Table::default() }) }
+    }
+
     /// Sends a request and waits for the response. Cancellation safe: a response that comes later is dropped.
     pub(crate) async fn send(self: &Arc<Self>, network: &dyn Network, to: &Contact, request: Request) -> Response {
         let (ticket, receiver) = self.ticket(to);

@@ -1,6 +1,7 @@
 //! The only loop: takes what was posted, steps the members concerned, performs what they want. Nothing in it waits.
 
 use crate::contact::{ClusterId, GroupId, MemberOf};
+use crate::durable;
 use crate::error::RecoverError;
 use crate::host::Host;
 use crate::mailbox::Event;
@@ -140,6 +141,17 @@ impl Shard {
                     false => host.discard(state),
                 }
             }
+            Event::Persisted { group, member, no } => self.with(group, member, |it| it.on_persisted(no)),
+            Event::WantsSnapshot(group) => {
+                if let Some(member) = self.members.get(&group) {
+                    durable::keep(group, member.machine.clone(), self.host.clone());
+                }
+            }
+            Event::StorageFailed(why) => {
+                tracing::error!(%why, "the disk failed: every member here is silent until the node starts again");
+                let groups: Vec<GroupId> = self.members.keys().copied().collect();
+                groups.into_iter().filter_map(|group| self.touch(group).map(Member::on_failure)).for_each(drop);
+            }
             Event::Lost(contact) => self.host.requests.lost(&contact),
             Event::Stop => self.end(),
         }
@@ -259,6 +271,9 @@ impl Shard {
                 self.names.remove(&member.name);
             }
             member.end(why);
+            if let (Ended::Removed, Some(storage)) = (why, &self.host.storage) {
+                storage.remove(group);
+            }
             // The last hold on a value may be this one, and letting go of a value is user code.
             let machine = member.machine.clone();
             drop(member);

@@ -138,7 +138,14 @@ impl Arriving {
 pub(crate) fn check(whole: Whole, group: GroupId, machine: Arc<dyn Machine>, host: Arc<Host>) {
     host.runtime.clone().spawn_blocking(move || {
         let Whole { from, to, term, snapshot, bytes } = whole;
-        match machine.decode(snapshot.clone(), bytes) {
+        let decoded = machine.decode(snapshot.clone(), bytes.clone()).and_then(|state| {
+            // Before the core hears of it: what it accepts is on disk already.
+            if let Some(storage) = &host.storage {
+                storage.keep_value(group, &snapshot, &bytes).map_err(|error| error.to_string())?;
+            }
+            Ok(state)
+        });
+        match decoded {
             Ok(state) => {
                 let body = Body::InstallSnapshot(InstallSnapshot { snapshot });
                 let message = Message { from, to, term, body };

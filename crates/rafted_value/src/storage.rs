@@ -16,12 +16,14 @@ mod record;
 mod recovery;
 mod snapshot;
 mod wal;
+mod writer;
 
 pub use error::{Damage, OpenFailure, WriteFailure};
 pub use identity::Identity;
 pub use record::Checkpoint;
 pub use recovery::Found;
 pub use wal::{Batch, Change, Options, Stored, Wal};
+pub(crate) use writer::{Said, Storage};
 
 use crate::contact::{GroupId, NodeId};
 

@@ -1,6 +1,7 @@
 //! Why a node could not start, or a member not tell how it is.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Why a node could not start. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,15 @@ pub enum StartError {
     /// The process can have no more threads.
     #[error("the node's thread did not start: {0}")]
     Thread(#[source] io::Error),
+    /// The directory cannot be used: another node has it, it is damaged, or of a newer format. Nothing in it was lost
+    /// by trying.
+    #[error("the directory {} cannot be used: {why}", dir.display())]
+    Storage {
+        /// The directory.
+        dir: PathBuf,
+        /// Which file, and what is wrong.
+        why: String,
+    },
 }
 
 /// Why a member did not tell how it is.

@@ -88,6 +88,14 @@ pub enum OpenError {
         /// What is wrong with it.
         why: String,
     },
+    /// The member could not be written to disk, so that it did not begin.
+    #[error("a member of group {group:?} cannot be written to disk: {why}")]
+    Storage {
+        /// The group.
+        group: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The node stops.
     #[error("the node stopped before group {group:?} was open")]
     Stopped {

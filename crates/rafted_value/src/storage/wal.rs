@@ -356,6 +356,26 @@ impl Wal {
         log.bytes_after_base > limit
     }
 
+    /// How many bytes of log the group has behind its snapshot.
+    pub(super) fn log_bytes(&self, group: GroupId) -> u64 {
+        self.groups.get(&group).map_or(0, |log| log.bytes_after_base)
+    }
+
+    /// From how many bytes of log on a snapshot that failed is tried again.
+    pub(super) fn again(&self, group: GroupId) -> u64 {
+        self.log_bytes(group) + self.options.small_log_bytes
+    }
+
+    /// Whether there is a sound member of the group, once these are done.
+    pub(super) fn has(&self, group: GroupId, changes: &[Change]) -> bool {
+        let latest = changes.iter().rev().find_map(|change| match change {
+            Change::Begin(begun, _) if *begun == group => Some(true),
+            Change::Remove(removed) if *removed == group => Some(false),
+            _ => None,
+        });
+        latest.unwrap_or_else(|| self.groups.contains_key(&group) && !self.damaged.contains_key(&group))
+    }
+
     /// Lets go of segments that nobody needs, and moves what is little; to be called after a new segment was begun.
     /// Groups that hold up the oldest segment with much are returned: they need a snapshot.
     ///

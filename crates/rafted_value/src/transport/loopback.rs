@@ -164,7 +164,8 @@ impl Network for Running {
 
     fn stop(&self) {
         let mut wires = self.network.wires();
-        if wires.ends.get(&self.address).is_some_and(|end| end.local.node == self.node) {
+        // Not by identity: a node on disk that started again has the same.
+        if wires.ends.get(&self.address).is_some_and(|end| Weak::ptr_eq(&end.inbox, &self.inbox)) {
             wires.ends.remove(&self.address);
         }
     }

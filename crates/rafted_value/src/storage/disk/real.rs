@@ -41,6 +41,12 @@ impl RealDisk {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Only while the directory is ours.
+    fn ours(&self) -> io::Result<MutexGuard<'_, Option<File>>> {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_some() { Ok(lock) } else { Err(io::Error::other("the directory was closed")) }
+    }
+
     fn writable(&self, name: &str) -> io::Result<Arc<File>> {
         let mut files = self.files();
         if let Some(file) = files.get(name) {
@@ -83,6 +89,7 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str, size: u64) -> io::Result<()> {
+        let _ours = self.ours()?;
         let file = options().read(true).write(true).create(true).truncate(true).open(self.path.join(name))?;
         if size > 0 {
             reserve(&file, size)?;
@@ -92,6 +99,7 @@ impl Disk for RealDisk {
     }
 
     fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        let _ours = self.ours()?;
         std::os::unix::fs::FileExt::write_at(&*self.writable(name)?, bytes, offset)
     }
 
@@ -104,11 +112,13 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let _ours = self.ours()?;
         self.files().remove(to);
         fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn unlink(&self, name: &str) -> io::Result<()> {
+        let _ours = self.ours()?;
         self.close(name);
         fs::remove_file(self.path.join(name))
     }

@@ -1,0 +1,86 @@
+//! Members that outlive their process: what is written before a member begins, and what it begins from when it begins
+//! again.
+
+use crate::applier::Machine;
+use crate::contact::{ClusterId, GroupId, MemberOf, NodeId};
+use crate::error::StartError;
+use crate::host::Host;
+use crate::mailbox::{Event, Mailbox};
+use crate::storage::{Checkpoint, Options, Said, Storage, Stored};
+use crate::timers;
+use rafted_value_core::{EntryId, MemberId, Membership, Payload, Restored};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens a node's directory; what it has to say goes to the loop.
+pub(crate) fn open(dir: &Path, mailbox: &Arc<Mailbox>) -> Result<Storage, StartError> {
+    let mailbox = mailbox.clone();
+    let say = move |said| {
+        mailbox.post(match said {
+            Said::Persisted { group, member, no } => Event::Persisted { group, member, no },
+            Said::WantsSnapshot(group) => Event::WantsSnapshot(group),
+            Said::Failed(why) => Event::StorageFailed(why),
+        });
+    };
+    let identity = (NodeId(timers::identity()), timers::seed());
+    Storage::open(dir, Options::default(), identity, say)
+        .map_err(|error| StartError::Storage { dir: dir.to_owned(), why: error.to_string() })
+}
+
+/// Makes sure that a member that begins here will be known after a restart, before it says anything to anybody. Waits
+/// for the disk.
+pub(crate) fn begin(
+    storage: &Storage,
+    at: MemberOf,
+    (name, value): (&str, &str),
+    restored: &Restored,
+    machine: &dyn Machine,
+) -> Result<(), String> {
+    let base = restored.base.last_included;
+    if base != EntryId::ZERO {
+        let (meta, bytes) = machine.snapshot()?;
+        storage.keep_value(at.group, &meta, &bytes).map_err(|error| error.to_string())?;
+    }
+    let checkpoint = Checkpoint {
+        member: at.member,
+        name: name.to_owned(),
+        value: value.to_owned(),
+        hard_state: restored.hard_state,
+        base,
+        base_bytes: 0,
+        continues: false,
+    };
+    storage.begin(at.group, checkpoint)
+}
+
+/// Keeps the value as of now in a file, apart from the loop, so that the log before it may go.
+pub(crate) fn keep(group: GroupId, machine: Arc<dyn Machine>, host: Arc<Host>) {
+    host.runtime.clone().spawn_blocking(move || {
+        let Some(storage) = &host.storage else { return };
+        let kept = machine.snapshot().and_then(|(meta, bytes)| {
+            storage.keep_value(group, &meta, &bytes).map_err(|error| error.to_string())?;
+            Ok(meta.last_included)
+        });
+        if let Err(why) = &kept {
+            // The log is kept instead.
+            tracing::warn!(?group, why, "a value could not be kept");
+        }
+        storage.value_kept(group, kept.ok());
+    });
+}
+
+/// The cluster of this node, which it never forgets from here on. Waits for the disk.
+pub(crate) fn remember_cluster(storage: &Storage, cluster: ClusterId) -> Result<(), String> {
+    storage.set_cluster(cluster).map_err(|error| error.to_string())
+}
+
+/// Whether the member was in the group when it ended, as far as it knew. One that was not has nothing to lose, and
+/// begins as another.
+pub(crate) fn is_member(stored: &Stored, member: MemberId) -> bool {
+    let latest = stored.entries.iter().rev().find_map(|entry| match &entry.payload {
+        Payload::Membership(membership) => Some(membership),
+        _ => None,
+    });
+    let membership: &Membership = latest.unwrap_or(&stored.base.membership);
+    membership.contains(member)
+}
