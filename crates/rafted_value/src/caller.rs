@@ -195,7 +195,9 @@ impl Caller {
                 (Target::There(asked), Refused::NotLeader { leader: None } | Refused::OutcomeUnknown) => {
                     self.defer(asked);
                 }
-                (Target::There(asked), Refused::NoSuchGroup | Refused::Stopped) => self.defer(asked),
+                (Target::There(asked), Refused::NoSuchGroup | Refused::GroupRemoved | Refused::Stopped) => {
+                    self.defer(asked)
+                }
                 (Target::Here, Refused::NotLeader { .. } | Refused::OutcomeUnknown) => {}
                 // It went over to another incarnation of the group while this was on its way.
                 (Target::Here, Refused::NoSuchGroup) => {}

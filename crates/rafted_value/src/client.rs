@@ -170,7 +170,9 @@ impl<V: Value> Client<V> {
         let asked = host.requests.send(&*host.network, &contact, request);
         match self.inner.calls.caller.until(self.call().until, asked).await {
             Some(Response::Status(report)) => Ok(*report),
-            Some(Response::Refused(Refused::NoSuchGroup)) => Err(StatusError::NoSuchGroup { group }),
+            Some(Response::Refused(Refused::NoSuchGroup | Refused::GroupRemoved)) => {
+                Err(StatusError::NoSuchGroup { group })
+            }
             Some(Response::Refused(Refused::OutcomeUnknown)) => {
                 Err(StatusError::Unreachable { group, address: address.to_owned() })
             }

@@ -13,7 +13,7 @@ use crate::hosted::Hosted;
 use crate::leadership::Leadership;
 use crate::mailbox::Event;
 use crate::member::Ended;
-use crate::node::{Node, hand_over};
+use crate::node::{Node, close, hand_over};
 use crate::ordered::Ordered;
 use crate::packet::{Change, Freshness, Refused, Request, Response};
 use crate::recovery::{AcceptDataLoss, Survivor};
@@ -392,13 +392,11 @@ impl<V: Value> Group<V> {
     /// Hands leadership over if the member in this process has it, and stops the member. Everybody who waits for it is
     /// told. It stays a member of the group, silent, until it is removed or its node joins again.
     pub async fn stop(&self) {
-        hand_over(&self.inner.node.inner.host, &self.inner.hosted).await;
-        let (done, stopped) = oneshot::channel();
+        let node = &self.inner.node.inner;
+        hand_over(&node.host, &self.inner.hosted).await;
         let member = self.inner.hosted.at();
-        self.inner.node.inner.host.mailbox.post(Event::Close { member, done });
-        self.inner.node.inner.hosted.remove(&self.inner.name, member.member);
-        // An error says that the node has stopped, and the member with it.
-        let _ = stopped.await;
+        close(&node.host, member, Ended::Stopped).await;
+        node.hosted.remove(&self.inner.name, member.member);
     }
 
     fn call(&self) -> Call {

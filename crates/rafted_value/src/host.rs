@@ -4,6 +4,7 @@ use crate::contact::{ClusterId, Contact, NodeId};
 use crate::mailbox::Mailbox;
 use crate::requests::Requests;
 use crate::storage::Storage;
+use crate::tombstones::Tombstones;
 use crate::transport::Network;
 use crate::value;
 use std::sync::{Arc, OnceLock};
@@ -18,6 +19,7 @@ pub(crate) struct Host {
     pub(crate) requests: Arc<Requests>,
     /// Where its members are kept; in memory if there is none.
     pub(crate) storage: Option<Storage>,
+    pub(crate) tombstones: Tombstones,
     /// The node's own runtime: the loop, connections, timers; user code runs on threads beside it.
     pub(crate) runtime: Handle,
     /// What callers' deadlines run on.

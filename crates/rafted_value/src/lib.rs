@@ -52,6 +52,7 @@ mod state_machine;
 #[doc(hidden)]
 pub mod storage;
 mod timers;
+mod tombstones;
 pub mod transport;
 mod turn;
 mod value;

@@ -3,7 +3,7 @@
 use crate::contact::{Contact, GroupId, MemberOf};
 use crate::errands::{self, Errand};
 use crate::error::RecoverError;
-use crate::member::Member;
+use crate::member::{Ended, Member};
 use crate::packet::{Change, Envelope, Packet, Refused, Request};
 use crate::recovery::AcceptDataLoss;
 use crate::shard::Shard;
@@ -43,7 +43,7 @@ pub(crate) enum Event {
     /// A member begins.
     Open(Box<Member>),
     /// A member ends.
-    Close { member: MemberOf, done: oneshot::Sender<()> },
+    Close { member: MemberOf, why: Ended, done: oneshot::Sender<()> },
     /// A value contains more.
     Applied { group: GroupId, member: MemberId, index: LogIndex },
     /// A value cannot go on.

@@ -1,23 +1,28 @@
 //! A node: one process's share of any number of groups.
 
-use crate::contact::{ClusterId, NodeId};
+use crate::caller::{Caller, Here};
+use crate::calls::{Call, Calls};
+use crate::contact::{ClusterId, GroupId, MemberOf, NodeId};
 use crate::durable;
-use crate::error::StartError;
-use crate::group::Group;
+use crate::error::{ChangeError, StartError};
+use crate::group::{Group, TIMEOUT};
 use crate::host::Host;
 use crate::hosted::{Hosted, HostedGroups};
 use crate::mailbox::{Event, Mailbox};
+use crate::member::Ended;
 use crate::open::GroupBuilder;
 use crate::packet::{Change, Response};
+use crate::report::StatusReport;
 use crate::requests::Requests;
 use crate::shard::Shard;
 use crate::storage::Storage;
 use crate::timers;
+use crate::tombstones::Tombstones;
 use crate::transport::loopback::Loopback;
 use crate::transport::{Local, Transport};
 use crate::turn;
 use crate::value::Value;
-use crate::waiting::Caller;
+use crate::waiting;
 use rafted_value_core::RoleKind;
 use std::io;
 use std::path::PathBuf;
@@ -140,7 +145,8 @@ async fn surroundings((transport, data_dir): (Box<dyn Transport>, Option<PathBuf
     let network = transport.start(local, mailbox.clone()).await.map_err(StartError::Transport)?;
     let (requests, runtime) = (Arc::new(Requests::new(timers::seed())), tokio::runtime::Handle::current());
     let deadlines = timers::deadlines().map_err(StartError::Thread)?;
-    Ok(Arc::new(Host { node, cluster, network, mailbox, requests, storage, runtime, deadlines }))
+    let tombstones = Tombstones::default();
+    Ok(Arc::new(Host { node, cluster, network, mailbox, requests, storage, tombstones, runtime, deadlines }))
 }
 
 impl Node {
@@ -174,6 +180,45 @@ impl Node {
         self.inner.hosted.all().into_iter().map(|(name, _)| name).collect()
     }
 
+    /// Takes the member here out of its group, for good: hands leadership over, has the others remove it, and lets go of its
+    /// value, and of its files, once they have. The last member takes the group with it.
+    ///
+    /// A tombstone stays on this node: what is still said to the removed incarnation is dropped, requests that name it are refused
+    /// by name, and joining it again is refused ([`OpenError::Removed`](crate::OpenError::Removed)). A new group of the
+    /// same name is another incarnation, which may be founded and joined. A node keeps 1,024 tombstones, until it ends.
+    ///
+    /// Takes up to ten seconds. Cancellation safe: the member may be out of the group or not, and can be removed again.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`]. After an error the member is still here, and may be removed by the others yet; without a
+    /// majority it cannot be removed: [`Group::stop`] it.
+    pub async fn remove_group(&self, name: &str) -> Result<(), ChangeError> {
+        let hosted = self.inner.hosted.get(name).ok_or_else(|| ChangeError::NoSuchGroup { group: name.to_owned() })?;
+        let host = &self.inner.host;
+        let at = hosted.at();
+        let stopped = || ChangeError::Stopped { group: name.to_owned() };
+        let report = report(host, at.group).await.ok_or_else(stopped)?;
+        let me = report.member;
+        if report.members.iter().any(|member| member.id != me) {
+            hand_over(host, &hosted).await;
+            let here = Here { view: hosted.view.clone() };
+            let calls = Calls::new(Caller::new(host.clone(), (name, hosted.value), Some(here), []));
+            let removed = calls.change(Change::Remove(me), Call::within(TIMEOUT)).await;
+            // The word of it may come before the answer.
+            let knows = hosted.view.borrow().ended == Some(Ended::Removed);
+            match removed {
+                Err(ChangeError::NotMember { .. }) => {}
+                Err(error) if !knows => return Err(error),
+                _ => {}
+            }
+        }
+        host.tombstones.add(at.group, name);
+        close(host, at, Ended::Removed).await;
+        self.inner.hosted.remove(name, at.member);
+        Ok(())
+    }
+
     /// Hands over whatever the node leads, stops it, and waits until it has stopped. Everybody who still waits for one
     /// of its groups is told. Not cancellation safe: a node that was about to stop may go on.
     pub async fn stop(&self) {
@@ -205,17 +250,35 @@ pub(crate) async fn hand_over(host: &Host, hosted: &Hosted) {
         return;
     }
     let group = hosted.at().group;
-    let limit = Duration::from_secs(2);
-    let (caller, response) = Caller::here();
-    host.mailbox.post(Event::Status { group, caller });
-    let Some(Ok(Response::Status(report))) = timers::within(&host.deadlines, limit, response).await else { return };
+    let Some(report) = report(host, group).await else { return };
     let others = report.members.iter().filter(|member| member.voter && member.id != report.member);
     let Some(heir) = others.max_by_key(|member| member.matched) else { return };
-    let (caller, response) = Caller::here();
+    let (caller, response) = waiting::Caller::here();
     host.mailbox.post(Event::Change { group, change: Change::Lead(Some(heir.id)), caller });
-    if timers::within(&host.deadlines, limit, response).await.is_none() {
+    if timers::within(&host.deadlines, LIMIT, response).await.is_none() {
         tracing::info!(heir = %heir.contact, "leadership could not be handed over in time");
     }
+}
+
+/// How long the loop and the heir are waited for.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// How the member here is; none if it has ended.
+async fn report(host: &Host, group: GroupId) -> Option<StatusReport> {
+    let (caller, response) = waiting::Caller::here();
+    host.mailbox.post(Event::Status { group, caller });
+    match timers::within(&host.deadlines, LIMIT, response).await {
+        Some(Ok(Response::Status(report))) => Some(*report),
+        _ => None,
+    }
+}
+
+/// Ends the member, and waits until it has ended.
+pub(crate) async fn close(host: &Host, member: MemberOf, why: Ended) {
+    let (done, closed) = oneshot::channel();
+    host.mailbox.post(Event::Close { member, why, done });
+    // An error says that the node has ended, and the member with it.
+    let _ = closed.await;
 }
 
 impl Drop for Inner {

@@ -13,7 +13,7 @@ use crate::hosted::Hosted;
 use crate::join::Joining;
 use crate::lease::PublishedLease;
 use crate::mailbox::Event;
-use crate::member::{Member, View};
+use crate::member::{Ended, Member, View};
 use crate::node::Node;
 use crate::packet::Response;
 use crate::profile::Profile;
@@ -21,7 +21,7 @@ use crate::state_machine::StateMachine;
 use crate::storage::{Damage, Stored};
 use crate::timers;
 use crate::value::Value;
-use rafted_value_core::{MemberId, Raft, Restored, RoleKind, Time};
+use rafted_value_core::{MemberId, Payload, Raft, Restored, RoleKind, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,6 +195,7 @@ impl<V: Value> GroupBuilder<V> {
     fn restore(&self, at: MemberOf, stored: Stored) -> Result<Begun, OpenError> {
         let Stored { hard_state, base, value, entries, .. } = stored;
         let restored = Restored { hard_state, base: base.clone(), entries };
+        self.check_hook_of(&restored)?;
         let state = match value {
             Some(bytes) => StateMachine::restore(base, bytes)
                 .map_err(|error| OpenError::Damaged { group: self.name.clone(), why: error.to_string() })?,
@@ -202,6 +203,20 @@ impl<V: Value> GroupBuilder<V> {
         };
         let applier = self.applier(at, state);
         Ok(self.begin(at, restored, applier))
+    }
+
+    /// A member may come to lead as soon as it begins, so it must have the hook that its latest settings name.
+    fn check_hook_of(&self, restored: &Restored) -> Result<(), OpenError> {
+        let configs = restored.entries.iter().rev().filter_map(|entry| match &entry.payload {
+            Payload::Config(config) => Some(config),
+            _ => None,
+        });
+        let latest = configs.chain([&restored.base.config]).next();
+        let hook = latest.and_then(|config| Config::from_core(config).ok()?.leader_hook);
+        match hook.filter(|hook| !self.hooks.contains_key(hook)) {
+            Some(hook) => Err(OpenError::NoSuchHook { group: self.name.clone(), hook }),
+            None => Ok(()),
+        }
     }
 
     // ---- founding ----
@@ -234,6 +249,9 @@ impl<V: Value> GroupBuilder<V> {
 
     async fn join_group(self, deadline: Time) -> Result<Begun, OpenError> {
         let report = self.joining().find(deadline).await?;
+        if self.node.inner.host.tombstones.contain(report.group) {
+            return Err(OpenError::Removed { group: self.name });
+        }
         let member = MemberOf { group: report.group, member: MemberId(timers::identity()) };
         let restored = Restored::joining();
         let applier = self.applier(member, self.first_state(V::new(), &restored)?);
@@ -347,7 +365,7 @@ impl Drop for Begun {
     fn drop(&mut self) {
         if let Some(host) = &self.host {
             let (done, _) = tokio::sync::oneshot::channel();
-            host.mailbox.post(Event::Close { member: self.hosted.at(), done });
+            host.mailbox.post(Event::Close { member: self.hosted.at(), why: Ended::Stopped, done });
             if let Some(storage) = &host.storage {
                 storage.remove(self.hosted.at().group);
             }

@@ -242,6 +242,8 @@ pub enum Refused {
         /// The last entry that it contains.
         applied: LogIndex,
     },
+    /// Not applied: the member of that group was removed from this node, for good.
+    GroupRemoved,
     /// Not applied: the group's value is of another type.
     OtherValue {
         /// The type of the group's value.

@@ -122,9 +122,9 @@ impl Shard {
             }
             Event::Superseded { member, by, found } => self.supersede(member, by, found),
             Event::Open(member) => self.open(*member),
-            Event::Close { member: MemberOf { group, member }, done } => {
+            Event::Close { member: MemberOf { group, member }, why, done } => {
                 if self.members.get(&group).is_some_and(|it| it.id() == member) {
-                    self.close(group, Ended::Stopped);
+                    self.close(group, why);
                 }
                 // Whoever asked may be gone.
                 let _ = done.send(());
@@ -189,7 +189,12 @@ impl Shard {
         else {
             return caller.refuse(Refused::NoSuchMember);
         };
-        let Some(group) = self.names.get(group).copied() else { return caller.refuse(Refused::NoSuchGroup) };
+        let Some(group) = self.names.get(group).copied() else {
+            return caller.refuse(match self.host.tombstones.contain_name(group) {
+                true => Refused::GroupRemoved,
+                false => Refused::NoSuchGroup,
+            });
+        };
         let cluster = self.host.cluster.get().copied().unwrap_or(ClusterId(0));
         let Some(member) = self.touch(group) else { return caller.refuse(Refused::NoSuchGroup) };
         if of.is_some_and(|of| of != member.id()) {

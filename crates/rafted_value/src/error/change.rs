@@ -176,7 +176,7 @@ impl ChangeError {
     pub(crate) fn refused(group: &str, refused: Refused) -> ChangeError {
         let group = group.to_owned();
         match refused {
-            Refused::NoSuchGroup => ChangeError::NoSuchGroup { group },
+            Refused::NoSuchGroup | Refused::GroupRemoved => ChangeError::NoSuchGroup { group },
             Refused::NotLeader { leader } => ChangeError::NotLeader { group, leader },
             Refused::Busy => ChangeError::Busy { group },
             Refused::Stopped => ChangeError::Stopped { group },

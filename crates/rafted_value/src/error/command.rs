@@ -162,7 +162,7 @@ impl CommandError {
     pub(crate) fn refused(group: &str, refused: Refused) -> CommandError {
         let group = group.to_owned();
         match refused {
-            Refused::NoSuchGroup => CommandError::NoSuchGroup { group },
+            Refused::NoSuchGroup | Refused::GroupRemoved => CommandError::NoSuchGroup { group },
             Refused::NoSuchMember => CommandError::NoSuchMember { group },
             Refused::OtherValue { value } => CommandError::OtherValue { group, value },
             Refused::NotLeader { leader } => CommandError::NotLeader { group, leader },

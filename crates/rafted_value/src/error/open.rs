@@ -72,6 +72,12 @@ pub enum OpenError {
         /// The name of the hook.
         hook: String,
     },
+    /// The member of this very group was removed from this node, for good: see [`Node::remove_group`](crate::Node::remove_group).
+    #[error("group {group:?} was removed from this node: only another group of that name can be opened on it")]
+    Removed {
+        /// The group.
+        group: String,
+    },
     /// A hook's name is neither empty nor longer than 255 bytes, and a member has 64 hooks at most.
     #[error("the hooks of group {group:?} cannot be announced: {why}")]
     InvalidHooks {

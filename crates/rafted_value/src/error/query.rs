@@ -99,7 +99,7 @@ impl QueryError {
     pub(crate) fn refused(group: &str, refused: Refused) -> QueryError {
         let group = group.to_owned();
         match refused {
-            Refused::NoSuchGroup => QueryError::NoSuchGroup { group },
+            Refused::NoSuchGroup | Refused::GroupRemoved => QueryError::NoSuchGroup { group },
             Refused::NoSuchMember => QueryError::NoSuchMember { group },
             Refused::OtherValue { value } => QueryError::OtherValue { group, value },
             Refused::NotLeader { leader } => QueryError::NotLeader { group, leader },

@@ -181,6 +181,7 @@ const STOPPED: u64 = 12;
 const ID_REUSED: u64 = 13;
 const NO_SUCH_MEMBER: u64 = 14;
 const BEHIND: u64 = 15;
+const GROUP_REMOVED: u64 = 16;
 
 impl WireRefused {
     fn of(number: u64, why: &Refused) -> WireRefused {
@@ -203,6 +204,7 @@ impl WireRefused {
             Refused::IdReused => reason(ID_REUSED),
             Refused::NoSuchMember => reason(NO_SUCH_MEMBER),
             Refused::Behind { applied } => WireRefused { limit: applied.0, ..reason(BEHIND) },
+            Refused::GroupRemoved => reason(GROUP_REMOVED),
         }
     }
 
@@ -265,6 +267,7 @@ impl WireRefused {
             ID_REUSED => Refused::IdReused,
             NO_SUCH_MEMBER => Refused::NoSuchMember,
             BEHIND => Refused::Behind { applied: index(self.limit)? },
+            GROUP_REMOVED => Refused::GroupRemoved,
             kind => return Err(Malformed::UnknownKind { what: "reason", kind }),
         };
         Ok((number, Response::Refused(why)))

@@ -259,6 +259,7 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("many", many),
         ("no_such_member", Response::Refused(Refused::NoSuchMember)),
         ("behind", Response::Refused(Refused::Behind { applied: LogIndex(70) })),
+        ("group_removed", Response::Refused(Refused::GroupRemoved)),
     ];
     let number = |((name, response), number)| (name, Packet::Response { number, response });
     responses.into_iter().zip(1..).map(number).collect()
