@@ -8,9 +8,10 @@ use crate::host::Host;
 use crate::mailbox::{Event, Mailbox};
 use crate::storage::{Checkpoint, Options, Said, Storage, Stored};
 use crate::timers;
-use rafted_value_core::{EntryId, MemberId, Membership, Payload, Restored};
+use rafted_value_core::{Append, EntryId, MemberId, Membership, Payload, Restored};
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Opens a node's directory; what it has to say goes to the loop.
 pub(crate) fn open(dir: &Path, mailbox: &Arc<Mailbox>) -> Result<Storage, StartError> {
@@ -41,16 +42,63 @@ pub(crate) fn begin(
         let (meta, bytes) = machine.snapshot()?;
         storage.keep_value(at.group, &meta, &bytes).map_err(|error| error.to_string())?;
     }
-    let checkpoint = Checkpoint {
+    storage.begin(at.group, checkpoint(at, (name, value), restored))
+}
+
+fn checkpoint(at: MemberOf, (name, value): (&str, &str), restored: &Restored) -> Checkpoint {
+    Checkpoint {
         member: at.member,
         name: name.to_owned(),
         value: value.to_owned(),
         hard_state: restored.hard_state,
-        base,
+        base: restored.base.last_included,
         base_bytes: 0,
         continues: false,
-    };
-    storage.begin(at.group, checkpoint)
+    }
+}
+
+/// The member of `from` is of another incarnation of the group from now on, and knows nothing there. Whatever that
+/// member wants written comes behind it.
+pub(crate) fn rejoin(storage: &Storage, from: GroupId, at: MemberOf, names: (&str, &str)) {
+    storage.move_to(from, at.group, checkpoint(at, names, &Restored::joining()));
+}
+
+/// The member of `from` is the first of another incarnation from now on, of all that it has. What that member wants
+/// written is held, and so all that it has to say, until its value, once it is `there`, is in a file of its own.
+pub(crate) fn recover(
+    host: &Arc<Host>,
+    (from, at): (GroupId, MemberOf),
+    (name, value): (String, &'static str),
+    restored: &Restored,
+    (machine, there): (Arc<dyn Machine>, oneshot::Receiver<()>),
+) {
+    let Some(storage) = &host.storage else { return };
+    storage.hold(at.group);
+    let (host, restored) = (host.clone(), restored.clone());
+    host.runtime.clone().spawn_blocking(move || {
+        let Some(storage) = &host.storage else { return };
+        let kept = there.blocking_recv().map_err(|_| "the value is gone".to_owned()).and_then(|()| {
+            let (meta, bytes) = machine.snapshot()?;
+            // Nothing is committed there before this member's own vote is written.
+            let expected = restored.base.last_included;
+            match meta.last_included == expected {
+                true => storage.keep_value(at.group, &meta, &bytes).map_err(|error| error.to_string()),
+                false => Err(format!("the value is of {:?}, not {expected:?}", meta.last_included)),
+            }
+        });
+        match kept {
+            Ok(()) => {
+                let checkpoint = checkpoint(at, (&name, value), &restored);
+                let append = Append { from: restored.base.index().next(), entries: restored.entries };
+                storage.release(from, at.group, checkpoint, append);
+            }
+            Err(why) => {
+                // A restart finds the member as it was before.
+                tracing::error!(group = name, why, "the recovered group cannot be written");
+                host.mailbox.post(Event::Failed { group: at.group, member: at.member });
+            }
+        }
+    });
 }
 
 /// Keeps the value as of now in a file, apart from the loop, so that the log before it may go.

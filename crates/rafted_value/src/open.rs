@@ -136,11 +136,15 @@ impl<V: Value> GroupBuilder<V> {
         if let Some(open) = node.inner.hosted.get(&name) {
             return node.handle(&name, &open).ok_or_else(|| self.joining().other_value(open.value));
         }
-        let begun = match (self.stored().await?, self.bootstrap, self.addresses.is_empty()) {
-            (Some((at, stored)), ..) => self.restore(at, stored)?,
-            (None, true, _) => self.found(deadline).await?,
-            (None, false, false) => self.join_group(deadline).await?,
-            (None, false, true) => return Err(OpenError::NothingToOpen { group: name }),
+        let begun = match (self.on_disk().await?, self.bootstrap, self.addresses.is_empty()) {
+            (OnDisk::Member(at, stored), ..) => self.restore(at, *stored)?,
+            (OnDisk::Nothing, true, _) => self.found(deadline).await?,
+            (_, _, false) => self.join_group(deadline).await?,
+            (OnDisk::Unfinished, true, true) => {
+                let why = "a member was about to join when the node stopped: let it join, found nothing".to_owned();
+                return Err(OpenError::Damaged { group: name, why });
+            }
+            (_, false, true) => return Err(OpenError::NothingToOpen { group: name }),
         };
         let opened = begun.keep();
         node.inner.hosted.insert(&name, opened.clone());
@@ -161,12 +165,12 @@ impl<V: Value> GroupBuilder<V> {
     // ---- restoring ----
 
     /// What is in the node's directory.
-    async fn stored(&self) -> Result<Option<(MemberOf, Stored)>, OpenError> {
+    async fn on_disk(&self) -> Result<OnDisk, OpenError> {
         let host = self.node.inner.host.clone();
         let (group, name) = (self.name.clone(), self.name.clone());
         let damaged = |damage: &Damage| OpenError::Damaged { group: group.clone(), why: damage.to_string() };
         if host.storage.is_none() {
-            return Ok(None);
+            return Ok(OnDisk::Nothing);
         }
         let with = host.clone();
         let loaded = host.runtime.spawn_blocking(move || with.storage.as_ref().and_then(|storage| storage.load(&name)));
@@ -179,16 +183,16 @@ impl<V: Value> GroupBuilder<V> {
             Some(Ok((id, stored))) => {
                 let at = MemberOf { group: id, member: stored.checkpoint.member };
                 let goes_on = durable::is_member(&stored, at.member) && host.cluster.get().is_some();
-                Ok(goes_on.then_some((at, stored)))
+                Ok(if goes_on { OnDisk::Member(at, Box::new(stored)) } else { OnDisk::Unfinished })
             }
             Some(Err(damage)) if joins => {
                 tracing::error!(group, %damage, "what is on disk cannot be used: joining as another member");
-                Ok(None)
+                Ok(OnDisk::Unfinished)
             }
             Some(Err(damage)) => Err(damaged(&damage)),
             // The group may be the one that was lost.
-            None if !joins => lost.map_or(Ok(None), |damage| Err(damaged(damage))),
-            None => Ok(None),
+            None if !joins => lost.map_or(Ok(OnDisk::Nothing), |damage| Err(damaged(damage))),
+            None => Ok(OnDisk::Nothing),
         }
     }
 
@@ -345,6 +349,14 @@ impl<V: Value> GroupBuilder<V> {
             timeout: self.timeout,
         }
     }
+}
+
+/// What a node's directory has of a group.
+enum OnDisk {
+    Nothing,
+    /// Somebody who was not in the group yet, or is no longer: it has nothing to lose, and begins as another.
+    Unfinished,
+    Member(MemberOf, Box<Stored>),
 }
 
 /// A member that has begun and is not in place yet. Dropped so, it ends: for the group it is a learner that says

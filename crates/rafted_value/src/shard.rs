@@ -241,7 +241,7 @@ impl Shard {
     ) -> Option<Result<MemberOf, RecoverError>> {
         let member = self.members.get_mut(&of.group).filter(|member| member.id() == of.member)?;
         let at = MemberOf { group: of.group.recovered(timers::identity()), member: MemberId(timers::identity()) };
-        let recovered = member.recover(at, lost, accepted);
+        let recovered = member.recover(at, lost, accepted, &self.host);
         if recovered.is_ok() {
             self.moved(of.group);
         }

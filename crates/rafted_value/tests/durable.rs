@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ADDRESSES, Command, Journal, Query, quick, until};
-use rafted_value::{Group, Loopback, Node, OpenError, StartError};
+use rafted_value::{AcceptDataLoss, Group, Loopback, Node, OpenError, RecoverError, StartError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -234,4 +234,65 @@ async fn damage_is_named_and_never_taken_for_nothing() {
     assert_ne!(fleet.groups[1].member(), member);
     assert_eq!(fleet.groups[1].query(Query::Length).await.unwrap(), 10);
     assert_eq!(fleet.groups[0].status().await.unwrap().members.len(), 3);
+}
+
+#[tokio::test]
+async fn a_survivor_on_disk_recovers_the_group_for_good_and_others_rejoin_it() {
+    let mut fleet = Fleet::new().await;
+    let leader = until(|| fleet.groups.iter().position(Group::is_leader)).await;
+    for n in 0..10 {
+        fleet.push(leader, &n.to_string()).await;
+    }
+    let (survivor, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let lost = [leader, other].map(|place| fleet.groups[place].member());
+    fleet.nodes[leader].crash().await;
+    fleet.nodes[other].crash().await;
+    let group = fleet.groups[survivor].clone();
+    let recovering = async {
+        loop {
+            let survivors = group.survivors().await.expect("a member");
+            let last = survivors.iter().find(|it| it.member == group.member()).and_then(|it| it.last_entry());
+            let accepted = AcceptDataLoss::after(last.expect("its own log"));
+            match group.force_remove_member(lost, accepted).await {
+                Err(RecoverError::LeaderAlive { .. }) => tokio::task::yield_now().await,
+                other => return other.expect("a recovery"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), recovering).await.expect("leaders are forgotten");
+    fleet.push(survivor, "after").await;
+    let recovered = fleet.groups[survivor].member();
+    // What was recovered is what is on disk.
+    fleet.nodes[survivor].crash().await;
+    let again = node(&fleet.network, ADDRESSES[survivor], &fleet.dir.of(ADDRESSES[survivor])).await;
+    let group = again.group::<Journal>().open().await.expect("the recovered member");
+    let group = group.with_timeout(Duration::from_secs(30));
+    assert_eq!(group.member(), recovered);
+    assert_eq!(group.query(Query::Length).await.unwrap(), 11);
+    fleet.nodes[survivor] = again;
+    fleet.groups[survivor] = group;
+    // Whoever was taken for lost and comes back finds that the group went on, and joins it; also on its disk.
+    for place in [leader, other] {
+        fleet.restart(place).await;
+        until(|| (!lost.contains(&fleet.groups[place].member())).then_some(())).await;
+        assert_eq!(fleet.groups[place].query(Query::Length).await.unwrap(), 11);
+    }
+    let members: Vec<_> = fleet.groups.iter().map(Group::member).collect();
+    let whole = async {
+        loop {
+            let status = fleet.groups[survivor].status().await.expect("a status");
+            if status.members.len() == 3 && status.members.iter().all(|member| member.voter) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), whole).await.expect("three voters");
+    for node in &fleet.nodes {
+        node.crash().await;
+    }
+    for place in 0..3 {
+        fleet.restart(place).await;
+    }
+    assert_eq!(fleet.groups[0].query(Query::Length).await.unwrap(), 11);
+    assert_eq!(fleet.groups.iter().map(Group::member).collect::<Vec<_>>(), members);
 }

@@ -4,6 +4,7 @@
 use super::Member;
 use crate::applier::Work;
 use crate::contact::MemberOf;
+use crate::durable;
 use crate::error::RecoverError;
 use crate::host::Host;
 use crate::join::Joining;
@@ -32,6 +33,7 @@ impl Member {
         at: MemberOf,
         lost: &[MemberId],
         accepted: AcceptDataLoss,
+        host: &Arc<Host>,
     ) -> Result<(), RecoverError> {
         let leader = self.raft.leader().and_then(|leader| self.contact_of(leader).cloned());
         let restored = self.raft.recover(timers::now(), at.member, lost);
@@ -41,8 +43,10 @@ impl Member {
             return Err(RecoverError::OtherEntry { group: self.name.clone(), accepted: accepted.last, found });
         }
         tracing::warn!(group = %self.name, %found, of = %self.group, now = %at.group, "begins again without {lost:?}");
-        let (done, _) = oneshot::channel();
+        let (done, there) = oneshot::channel();
         self.machine.clone().submit(Work::Begin { at, keeps: true, done });
+        let names = (self.name.clone(), self.value);
+        durable::recover(host, (self.group, at), names, &restored, (self.machine.clone(), there));
         self.begin(at, restored);
         Ok(())
     }
@@ -56,6 +60,9 @@ impl Member {
         joining.addresses.dedup();
         let (done, fresh) = oneshot::channel();
         self.machine.clone().submit(Work::Begin { at, keeps: false, done });
+        if let Some(storage) = &host.storage {
+            durable::rejoin(storage, self.group, at, (&self.name, self.value));
+        }
         self.begin(at, Restored::joining());
         self.publish();
         rejoin::join(at, joining, fresh, self.view.subscribe());

@@ -8,7 +8,7 @@ use super::recovery::Found;
 use super::snapshot;
 use super::wal::{Change, Options, Stored, Wal};
 use crate::contact::{ClusterId, GroupId, NodeId};
-use rafted_value_core::{EntryId, MemberId, SnapshotMeta, Write, WriteNo};
+use rafted_value_core::{Append, EntryId, MemberId, SnapshotMeta, Write, WriteNo};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
@@ -55,6 +55,8 @@ struct Shared {
 struct Queue {
     jobs: VecDeque<Job>,
     stopped: bool,
+    /// What is written of groups that begin as soon as their value is kept.
+    held: BTreeMap<GroupId, Vec<Job>>,
     /// Groups whose value is being kept; and from how many bytes of log on those whose value could not be are asked again.
     keeping: BTreeMap<GroupId, u64>,
 }
@@ -66,7 +68,7 @@ enum Job {
         write: Write,
     },
     /// Whoever waits is told.
-    Change(Change, Box<dyn FnOnce(Result<(), String>) + Send>),
+    Changes(Vec<Change>, Box<dyn FnOnce(Result<(), String>) + Send>),
 }
 
 impl Storage {
@@ -143,13 +145,36 @@ impl Storage {
         }
         let (done, begun) = std::sync::mpsc::channel();
         let done = move |result| drop(done.send(result));
-        self.post(Job::Change(Change::Begin(group, checkpoint), Box::new(done)));
+        self.post(Job::Changes(vec![Change::Begin(group, checkpoint)], Box::new(done)));
         begun.recv().unwrap_or_else(|_| Err("the node stopped".to_owned()))
+    }
+
+    /// The member of `from` has gone over to `to`, where it starts from nothing that has to be written first. What it
+    /// wants written later comes later.
+    pub(crate) fn move_to(&self, from: GroupId, to: GroupId, checkpoint: Checkpoint) {
+        self.post(Job::Changes(vec![Change::Remove(from), Change::Begin(to, checkpoint)], Box::new(|_| {})));
+    }
+
+    /// Holds what is written of a group until [`release`](Storage::release).
+    pub(crate) fn hold(&self, group: GroupId) {
+        self.shared.queue().held.insert(group, Vec::new());
+    }
+
+    /// The member of `from` has gone over to `to`, where it starts from this, in one sync; then what was held follows.
+    pub(crate) fn release(&self, from: GroupId, to: GroupId, checkpoint: Checkpoint, append: Append) {
+        let write = Write { no: WriteNo(0), hard_state: None, snapshot: None, append: Some(append) };
+        let changes = vec![Change::Remove(from), Change::Begin(to, checkpoint), Change::Write(to, write)];
+        let mut queue = self.shared.queue();
+        queue.jobs.push_back(Job::Changes(changes, Box::new(|_| {})));
+        let held = queue.held.remove(&to).unwrap_or_default();
+        queue.jobs.extend(held);
+        drop(queue);
+        self.shared.more.notify_one();
     }
 
     /// There is no member any more.
     pub(crate) fn remove(&self, group: GroupId) {
-        self.post(Job::Change(Change::Remove(group), Box::new(|_| {})));
+        self.post(Job::Changes(vec![Change::Remove(group)], Box::new(|_| {})));
     }
 
     /// Writes a value into a file; durable when this returns. Waits for the disk.
@@ -166,7 +191,7 @@ impl Storage {
                 let done = move |_| {
                     shared.queue().keeping.remove(&group);
                 };
-                self.post(Job::Change(Change::Compact(group, base), Box::new(done)));
+                self.post(Job::Changes(vec![Change::Compact(group, base)], Box::new(done)));
             }
             None => {
                 let again = shared.wal().again(group);
@@ -194,7 +219,12 @@ impl Storage {
             drop(queue);
             return drop(job);
         }
-        queue.jobs.push_back(job);
+        match &job {
+            Job::Write { group, .. } if queue.held.contains_key(group) => {
+                return queue.held.entry(*group).or_default().push(job);
+            }
+            _ => queue.jobs.push_back(job),
+        }
         drop(queue);
         self.shared.more.notify_one();
     }
@@ -250,9 +280,9 @@ impl Shared {
                         groups.push(group);
                         changes.push(Change::Write(group, write));
                     }
-                    Job::Change(change, done) => {
-                        changes.push(change);
-                        confirmations.push(Confirmation::Change(done));
+                    Job::Changes(more, done) => {
+                        changes.extend(more);
+                        confirmations.push(Confirmation::Changes(done));
                     }
                 }
             }
@@ -262,8 +292,8 @@ impl Shared {
             match (confirmation, &committed) {
                 (Confirmation::Write { group, member, no }, Ok(_)) => (self.say)(Said::Persisted { group, member, no }),
                 (Confirmation::Write { .. }, Err(_)) => {}
-                (Confirmation::Change(done), Ok(_)) => done(Ok(())),
-                (Confirmation::Change(done), Err(why)) => done(Err(why.clone())),
+                (Confirmation::Changes(done), Ok(_)) => done(Ok(())),
+                (Confirmation::Changes(done), Err(why)) => done(Err(why.clone())),
             }
         }
         groups.extend(committed?);
@@ -302,14 +332,21 @@ impl Shared {
     }
 
     fn ask_for_snapshots(&self, groups: Vec<GroupId>) {
-        let wal = self.wal();
-        let wanting: Vec<GroupId> = groups.into_iter().filter(|group| wal.wants_snapshot(*group)).collect();
-        for group in wanting {
-            let mut queue = self.queue();
-            let wanted = queue.keeping.get(&group).is_none_or(|from| wal.log_bytes(group) >= *from);
+        let wanting: Vec<(GroupId, u64)> = {
+            let wal = self.wal();
+            let wanting = groups.into_iter().filter(|group| wal.wants_snapshot(*group));
+            wanting.map(|group| (group, wal.log_bytes(group))).collect()
+        };
+        for (group, bytes) in wanting {
+            let wanted = {
+                let mut queue = self.queue();
+                let wanted = queue.keeping.get(&group).is_none_or(|from| bytes >= *from);
+                if wanted {
+                    queue.keeping.insert(group, u64::MAX);
+                }
+                wanted
+            };
             if wanted {
-                queue.keeping.insert(group, u64::MAX);
-                drop(queue);
                 (self.say)(Said::WantsSnapshot(group));
             }
         }
@@ -326,7 +363,7 @@ impl Shared {
 
 enum Confirmation {
     Write { group: GroupId, member: MemberId, no: WriteNo },
-    Change(Box<dyn FnOnce(Result<(), String>) + Send>),
+    Changes(Box<dyn FnOnce(Result<(), String>) + Send>),
 }
 
 impl Job {
@@ -336,7 +373,7 @@ impl Job {
                 let entries = write.append.iter().flat_map(|append| &append.entries);
                 entries.map(|entry| entry.payload.size()).sum()
             }
-            Job::Change(..) => 0,
+            Job::Changes(..) => 0,
         }
     }
 }
