@@ -101,7 +101,10 @@ impl Raft {
 
     pub(crate) fn on_request_vote(&mut self, from: MemberId, term: Term, request: RequestVote) {
         self.tell_if_removed(from, term);
-        if let Err(why) = self.may_grant(from, term, &request) {
+        // Somebody misses the leader. If that one lives, this wakes it; if not, the next campaign finds nobody asleep.
+        let slept = self.wake() && request.ballot == Ballot::PreVote;
+        let may_grant = if slept { Err(VoteRefusal::LeaderAlive) } else { self.may_grant(from, term, &request) };
+        if let Err(why) = may_grant {
             self.notice(Notice::VoteRefused { to: from, why });
             return self.reply_to_vote(from, &request, false);
         }

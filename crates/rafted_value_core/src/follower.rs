@@ -13,6 +13,8 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Follower {
     pub(crate) leader: Option<MemberId>,
+    /// Does not wait for signs of life: its leader has nothing to say.
+    pub(crate) quiescent: bool,
     /// Up to here the log is known to be this leader's, durable or not. What stands beyond may be another's.
     verified: LogIndex,
 }
@@ -20,7 +22,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// Waits for a leader, or begins to follow one.
     pub(crate) fn new(leader: Option<MemberId>, commit: LogIndex) -> Follower {
-        Follower { leader, verified: commit }
+        Follower { leader, quiescent: false, verified: commit }
     }
 }
 
@@ -48,7 +50,10 @@ impl Raft {
             Role::PreCandidate(_) | Role::Candidate(_) => None,
         };
         match known {
-            Some(leader) if leader == from => self.set_election_timer(),
+            Some(leader) if leader == from => {
+                self.wake();
+                self.set_election_timer();
+            }
             Some(_) => {
                 self.notice(Notice::Violation { from, what: Violation::TwoLeaders });
                 return false;
@@ -68,7 +73,7 @@ impl Raft {
         if !self.follow(from) {
             return;
         }
-        let AppendEntries { prev, entries, commit, round, sent, keep } = request;
+        let AppendEntries { prev, entries, commit, round, sent, keep, quiesce } = request;
         let Some(result) = self.verify(prev) else { return self.contradiction(from) };
         if let AppendResult::Rejected { .. } = result {
             return self.reply_to_append(from, result, (round, sent), After::HardState);
@@ -90,6 +95,9 @@ impl Raft {
         let verified = if broken(Mutant::AcksEndOfLog) { self.log.last_index() } else { verified };
         self.verified_up_to(verified);
         self.keep = keep;
+        if quiesce && verified == self.log.last_index() {
+            self.fall_asleep();
+        }
 
         // A sign of life is answered at once, with what is durable; entries when they are.
         let durable = self.durable_index().min(verified);

@@ -30,6 +30,15 @@ pub enum Input {
         /// Who shall lead; nobody cancels a transfer that has not happened.
         to: Option<MemberId>,
     },
+    /// The group is idle. A leader whose followers have everything tells them so, and all of them fall asleep: no timer, no
+    /// message, no lease, until something wakes them. Anybody else pays no heed. [`Notice::Quiescent`](crate::Notice) says
+    /// whether it happened.
+    ///
+    /// From then on the driver answers for the leader: it says [`Input::Wake`] to a sleeping follower once it cannot be
+    /// sure that the leader's node is up and that the leader still leads.
+    Quiesce,
+    /// Whoever sleeps shall be awake: a leader makes sure that it still leads, a follower that somebody does.
+    Wake,
     /// Every write up to this one is durable.
     Persisted(WriteNo),
     /// A write failed, or may have. The member is silent from here on.

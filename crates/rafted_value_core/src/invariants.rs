@@ -16,6 +16,7 @@ pub fn check(raft: &Raft) -> Result<(), &'static str> {
         (raft.applied <= raft.handed_out, "only what was handed out is applied"),
         (raft.handed_out <= raft.commit, "only what is committed is handed out"),
         (raft.log.base().index() <= raft.applied || raft.halted, "only what is applied is let go of"),
+        (!raft.is_quiescent() || raft.commit == last.index, "who sleeps has nothing to do"),
         (last.term <= raft.term(), "no entry is from a later term"),
         (raft.durable_index() <= last.index, "only what stands in the log is durable"),
     ];

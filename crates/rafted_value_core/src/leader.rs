@@ -34,6 +34,8 @@ pub(crate) struct Leader {
     pub(crate) lease_given_up: bool,
     /// Everybody is to be sent something at the next `take_ready`, entries or not.
     pub(crate) sign_of_life_due: bool,
+    /// Has told everybody that it has nothing to say.
+    pub(crate) quiescent: bool,
 }
 
 /// Leadership on its way to another member.
@@ -72,6 +74,7 @@ impl Raft {
             promises_since: self.now,
             lease_given_up: false,
             sign_of_life_due: true,
+            quiescent: false,
         });
         self.notice(Notice::BecameLeader { term: self.term() });
         self.append(Payload::Noop);
@@ -98,7 +101,7 @@ impl Raft {
         self.notice(Notice::SteppedDown { term: led, why });
     }
 
-    fn set_heartbeat_timer(&mut self) {
+    pub(crate) fn set_heartbeat_timer(&mut self) {
         let at = self.now.after(self.config.heartbeat_interval);
         self.ready.timer = Some(Timer { earliest: at, latest: at });
     }
@@ -139,7 +142,7 @@ impl Raft {
         }
     }
 
-    fn is_responsive(&self, id: MemberId) -> bool {
+    pub(crate) fn is_responsive(&self, id: MemberId) -> bool {
         self.now.since(self.heard(id)) <= self.config.longest_election_timeout()
     }
 
@@ -183,7 +186,7 @@ impl Raft {
     }
 
     /// One change at a time, and none before this leader has committed in its own term.
-    fn membership_is_settled(&self) -> Result<(), Refusal> {
+    pub(crate) fn membership_is_settled(&self) -> Result<(), Refusal> {
         let Role::Leader(leader) = &self.role else { return Err(Refusal::NotLeader(self.leader())) };
         if self.commit < leader.term_start && !broken(Mutant::ChangeBeforeOwnCommit) {
             return Err(Refusal::NothingCommittedInTerm);
@@ -344,10 +347,11 @@ impl Raft {
         let sign_of_life_due = core::mem::take(&mut leader.sign_of_life_due);
         self.keep = leader.first_needed(self.now, &self.config).min(self.log.last_index());
         let round = leader.reads.latest;
-        let (now, commit, keep) = (self.now, self.commit, self.keep);
+        let (now, commit, keep, quiesce) = (self.now, self.commit, self.keep, leader.quiescent);
         for (to, progress) in &mut leader.progress {
             let append = |prev, entries| {
-                let body = Body::AppendEntries(AppendEntries { prev, entries, commit, round, sent: now, keep });
+                let body =
+                    Body::AppendEntries(AppendEntries { prev, entries, commit, round, sent: now, keep, quiesce });
                 Message { from: self.id, to: *to, term: self.hard_state.term(), body }
             };
             if sign_of_life_due {
@@ -410,7 +414,11 @@ impl Raft {
         }
         match reply.result {
             AppendResult::Accepted { matched } => self.on_accepted(from, matched),
-            AppendResult::Rejected { prev, hint } => self.on_rejected(from, prev, hint),
+            AppendResult::Rejected { prev, hint } => {
+                // It has not everything after all.
+                self.wake();
+                self.on_rejected(from, prev, hint);
+            }
         }
         self.confirm_reads();
     }

@@ -18,6 +18,8 @@
 //! - Messages may be lost, repeated, reordered and late. Those of another group never reach `step`.
 //! - Committed entries are applied in order. A read is answered from a value that contains the entry it names.
 //! - A timer request replaces the earlier one; the driver picks the instant within the range, with its own dice.
+//! - Whoever is told to [`Input::Quiesce`] is answered for: once its leader's node may be down, or the leader may no longer
+//!   lead, its sleeping followers are told to [`Input::Wake`].
 //! - A snapshot that arrives is checked by the driver *before* it says so: once accepted it is the state.
 //!
 //! # Where things are
@@ -47,6 +49,7 @@ pub mod museum;
 mod notice;
 mod outbox;
 mod progress;
+mod quiescence;
 pub mod quorum;
 mod raft;
 mod read;

@@ -87,6 +87,8 @@ pub struct AppendEntries {
     pub sent: Time,
     /// Entries after this one are still needed by some member: whoever leads next may have to send them.
     pub keep: LogIndex,
+    /// Nothing else comes until somebody is woken: whoever has everything need not wait for signs of life.
+    pub quiesce: bool,
 }
 
 /// Answers [`AppendEntries`]. Says only what that message verified.

@@ -104,6 +104,10 @@ pub enum Notice {
         /// The learner.
         learner: MemberId,
     },
+    /// This member fell asleep: the group has nothing to do.
+    Quiescent,
+    /// This member is awake again.
+    Awake,
     /// A committed membership no longer has this member: it may be stopped.
     Removed,
     /// Leadership is being handed over.

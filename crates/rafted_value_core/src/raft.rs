@@ -10,6 +10,7 @@
 //! | `AppendEntries`, `InstallSnapshot`, `Removed` | `follower` |
 //! | their replies, proposals, transfer | `leader` |
 //! | a read | `read` |
+//! | the group is idle, or no longer | `quiescence` |
 //! | a write is durable | `outbox`; then a candidate counts its own vote, a leader its own log |
 //!
 //! Beside it, `recovery`: what a survivor begins again from when a majority is lost for good.
@@ -150,6 +151,8 @@ pub struct Status {
     pub followers: Vec<FollowerStatus>,
     /// Whether it is silent for good.
     pub halted: bool,
+    /// Whether it is asleep; see [`Input::Quiesce`].
+    pub quiescent: bool,
 }
 
 /// A follower as its leader sees it.
@@ -255,7 +258,13 @@ impl Raft {
     }
 
     fn handle(&mut self, input: Input) {
+        let is_work = matches!(input, Input::Propose { .. } | Input::Read(_) | Input::TransferLeadership { .. });
+        if is_work && matches!(self.role, Role::Leader(_)) {
+            self.wake();
+        }
         match input {
+            // It was asked for before it fell asleep.
+            Input::Timer if self.is_quiescent() => {}
             Input::Timer => match self.role {
                 Role::Leader(_) => self.on_heartbeat_timer(),
                 _ => self.on_election_timer(),
@@ -264,6 +273,8 @@ impl Raft {
             Input::Propose { id, proposal } => self.on_propose(id, proposal),
             Input::Read(id) => self.on_read(id),
             Input::TransferLeadership { id, to } => self.on_transfer(id, to),
+            Input::Quiesce => self.on_quiesce(),
+            Input::Wake => drop(self.wake()),
             Input::Persisted(no) => {
                 self.outbox.persisted(no);
                 self.count_own_vote();
@@ -554,6 +565,7 @@ impl Raft {
             lease: self.lease(),
             followers: self.follower_statuses(),
             halted: self.halted,
+            quiescent: self.is_quiescent(),
         }
     }
 }

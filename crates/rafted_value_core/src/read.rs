@@ -27,6 +27,10 @@ struct Round {
 }
 
 impl Reads {
+    pub(crate) fn are_none(&self) -> bool {
+        self.waiting.is_empty() && self.round.is_none()
+    }
+
     pub(crate) fn drain(self) -> impl Iterator<Item = ReadId> {
         self.round.into_iter().flat_map(|round| round.reads).chain(self.waiting)
     }
@@ -83,6 +87,10 @@ impl Raft {
     /// long, counted from when the leader *sent* what they answered, less what clocks may differ.
     pub(crate) fn lease(&self) -> Option<Lease> {
         let Role::Leader(leader) = &self.role else { return None };
+        if leader.quiescent {
+            // It asks nobody, so that it may have been replaced without a word.
+            return None;
+        }
         let handing_over = leader.lease_given_up || leader.transfer.is_some();
         let knows_commit = self.commit >= leader.term_start || broken(Mutant::LeaseBeforeOwnCommit);
         if (handing_over && !broken(Mutant::LeaseSurvivesTransfer)) || !knows_commit {

@@ -140,6 +140,7 @@ fn append((index, term): (u64, u64), commit: u64, terms: &[u64]) -> Body {
         round: 0,
         sent: Time::default(),
         keep: LogIndex::ZERO,
+        quiesce: false,
     })
 }
 

@@ -26,6 +26,10 @@ pub enum Action {
     Flush(MemberId),
     /// A member's disk fails.
     FailDisk(MemberId),
+    /// A member's driver finds its group idle.
+    Quiesce(MemberId),
+    /// A member's driver cannot be sure any more that the leader is alive, or has work for it.
+    Wake(MemberId),
     /// A member's process ends.
     Crash(MemberId),
     /// A node's process begins again: a durable member as itself, another one as a new member.

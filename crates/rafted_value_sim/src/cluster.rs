@@ -211,6 +211,8 @@ impl Cluster {
             Action::Sync(id) => self.sync(id)?,
             Action::Flush(id) => self.flush(id)?,
             Action::FailDisk(id) => self.feed(id, Input::StorageFailed)?,
+            Action::Quiesce(id) => self.feed(id, Input::Quiesce)?,
+            Action::Wake(id) => self.feed(id, Input::Wake)?,
             Action::Crash(id) => self.crash(id)?,
             Action::Restart(id) => self.restart(id)?,
             Action::Join(id) => self.join(id)?,

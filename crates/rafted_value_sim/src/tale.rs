@@ -81,6 +81,8 @@ fn log_notice(notice: &Notice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Notice::MembershipInForce { index, .. } => write!(f, "is under the membership at {index}"),
         Notice::Promoting { learner } => write!(f, "promotes {}: it has caught up", Name(*learner)),
         Notice::DroppingSilentLearner { learner } => write!(f, "drops the silent learner {}", Name(*learner)),
+        Notice::Quiescent => write!(f, "falls asleep: there is nothing to do"),
+        Notice::Awake => write!(f, "wakes"),
         Notice::Removed => write!(f, "learns that it is no longer a member"),
         Notice::Transferring { to } => write!(f, "hands over to {}", Name(*to)),
         Notice::TransferAborted { to } => write!(f, "gives up handing over to {}", Name(*to)),
@@ -162,7 +164,8 @@ impl fmt::Display for Names<'_, Message> {
                 write!(f, "{} {}", ballot(reply.ballot), if reply.granted { "granted" } else { "refused" })
             }
             Body::AppendEntries(append) if append.entries.is_empty() => {
-                write!(f, "append nothing after {} commit {}", append.prev, append.commit)
+                let sleep = if append.quiesce { ", then sleep" } else { "" };
+                write!(f, "append nothing after {} commit {}{sleep}", append.prev, append.commit)
             }
             Body::AppendEntries(append) => {
                 write!(f, "append after {}:", append.prev)?;

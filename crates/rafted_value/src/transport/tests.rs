@@ -108,7 +108,18 @@ fn entries(term: u64, bytes: usize) -> Packet {
     let commands = Payload::Commands(vec![1; bytes].into());
     let entries = vec![Entry { id: EntryId::new(term, 1), payload: commands }];
     let (prev, commit) = (EntryId::ZERO, LogIndex(0));
-    raft(term, Body::AppendEntries(AppendEntries { prev, entries, commit, round: 0, sent: Time(0), keep: LogIndex(0) }))
+    raft(
+        term,
+        Body::AppendEntries(AppendEntries {
+            prev,
+            entries,
+            commit,
+            round: 0,
+            sent: Time(0),
+            keep: LogIndex(0),
+            quiesce: false,
+        }),
+    )
 }
 
 fn chunk(offset: u64, bytes: usize) -> Chunk {

@@ -54,6 +54,8 @@ struct AppendEntries {
     entries: Vec<WireEntry>,
     #[prost(uint64, tag = "8")]
     keep: u64,
+    #[prost(bool, tag = "9")]
+    quiesce: bool,
 }
 const ENTRIES: usize = 7;
 
@@ -214,6 +216,7 @@ impl AppendEntries {
             round: body.round,
             sent: body.sent.0,
             keep: body.keep.0,
+            quiesce: body.quiesce,
             entries: body.entries.iter().take(COUNT_LIMIT).map(WireEntry::of).collect(),
         }
     }
@@ -226,6 +229,7 @@ impl AppendEntries {
             round: self.round,
             sent: Time(self.sent),
             keep: index(self.keep)?,
+            quiesce: self.quiesce,
         };
         Ok((self.term, Body::AppendEntries(body)))
     }

@@ -70,6 +70,7 @@ fn a_payload_is_a_slice_of_what_was_received() {
         round: 0,
         sent: Time(0),
         keep: LogIndex(0),
+        quiesce: false,
     }));
     let frame = frames(&encode(&packet, LIMIT).unwrap(), LIMIT).unwrap().remove(0);
     let received = frame.body.as_ptr_range();
@@ -236,8 +237,15 @@ fn an_append() -> impl Strategy<Value = Packet> {
     (any::<(u128, u128, u128)>(), numbers, entries).prop_map(|(ids, numbers, entries)| {
         let (term, prev_term, prev_index, commit, round, sent) = numbers;
         let prev = EntryId::new(prev_term, prev_index);
-        let append =
-            AppendEntries { prev, entries, commit: LogIndex(commit), round, sent: Time(sent), keep: LogIndex(commit) };
+        let append = AppendEntries {
+            prev,
+            entries,
+            commit: LogIndex(commit),
+            round,
+            sent: Time(sent),
+            keep: LogIndex(commit),
+            quiesce: term % 2 == 0,
+        };
         let (from, to) = (MemberId(ids.1), MemberId(ids.2));
         let message = Message { from, to, term: Term(term), body: Body::AppendEntries(append) };
         Packet::Raft { group: GroupId(ids.0), message }

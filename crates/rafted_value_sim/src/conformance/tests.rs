@@ -74,7 +74,7 @@ fn appending(entries: Vec<Entry>) -> Ready {
 fn append(prev: (u64, u64), terms: &[u64], commit: u64) -> Body {
     let (prev, entries) = (EntryId::new(prev.0, prev.1), entries(terms, prev.1 + 1));
     let (sent, keep) = (Time(5), LogIndex(0));
-    Body::AppendEntries(AppendEntries { prev, entries, commit: LogIndex(commit), round: 1, sent, keep })
+    Body::AppendEntries(AppendEntries { prev, entries, commit: LogIndex(commit), round: 1, sent, keep, quiesce: false })
 }
 
 fn accepted(matched: u64) -> Body {

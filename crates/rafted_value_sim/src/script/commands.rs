@@ -38,7 +38,9 @@ pub(super) fn perform(stage: &mut Stage, command: &str, lines: &mut Lines) -> Sa
         "cut" | "mend" | "isolate" | "rejoin" | "heal" => links(stage, verb, rest, lines),
         "hold" | "release" => hold(stage, *verb == "hold", rest),
         "deliver" | "drop" | "duplicate" | "misroute" => packets(stage, verb, rest, lines),
-        "persist" | "flush" | "fail" | "crash" | "restart" | "start" => process(stage, verb, rest, lines),
+        "persist" | "flush" | "fail" | "crash" | "restart" | "start" | "quiesce" | "wake" => {
+            process(stage, verb, rest, lines)
+        }
         "mark" => {
             stage.told.clear();
             Ok(())
@@ -279,7 +281,8 @@ fn packets(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> 
     Ok(())
 }
 
-/// `persist A [all]` (its oldest write, or one after the other), `flush A` (all as one), `fail A`, `crash A`, `restart A`, `start D` (a new member)
+/// `persist A [all]` (its oldest write, or one after the other), `flush A` (all as one), `fail A`, `crash A`, `restart A`, `start D` (a new member),
+/// `quiesce A`, `wake B`
 fn process(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Said<()> {
     if verb == "persist" && words.contains(&"all") {
         let id = member(&stage.cluster, first(words)?)?;
@@ -295,6 +298,8 @@ fn process(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> 
             "flush" => Action::Flush(id),
             "fail" => Action::FailDisk(id),
             "crash" => Action::Crash(id),
+            "quiesce" => Action::Quiesce(id),
+            "wake" => Action::Wake(id),
             "restart" => Action::Restart(id),
             _ => Action::Join(id),
         };

@@ -76,6 +76,7 @@ fn append_entries() -> Body {
         round: 17,
         sent: Time(123_456_789),
         keep: LogIndex(2),
+        quiesce: false,
     })
 }
 
@@ -98,7 +99,9 @@ fn consensus() -> Vec<(&'static str, Packet)> {
         round: 18,
         sent: Time(5),
         keep: LogIndex(2),
+        quiesce: false,
     };
+    let sleep = AppendEntries { quiesce: true, ..heartbeat.clone() };
     let rejected = AppendResult::Rejected { prev: LogIndex(4), hint: EntryId::new(298, 2) };
     let bodies = [
         (
@@ -117,6 +120,7 @@ fn consensus() -> Vec<(&'static str, Packet)> {
         ("install_snapshot_reply", Body::InstallSnapshotReply(InstallSnapshotReply { matched: LogIndex(70_000) })),
         ("timeout_now", Body::TimeoutNow),
         ("removed", Body::Removed),
+        ("sleep", Body::AppendEntries(sleep)),
     ];
     bodies.into_iter().map(|(name, body)| (name, raft(body))).collect()
 }
