@@ -2,35 +2,10 @@
 
 mod common;
 
-use common::{ADDRESSES, Command, Journal, Query, quick, until};
+use common::{ADDRESSES, Command, Dir, Journal, Query, quick, until};
 use rafted_value::{AcceptDataLoss, Group, Loopback, Node, OpenError, RecoverError, StartError};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::time::Duration;
-
-/// A directory of a test's own, gone with it.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new() -> Dir {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("rafted-value-{}-{number}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path).expect("a directory");
-        Dir(path)
-    }
-
-    fn of(&self, address: &str) -> PathBuf {
-        self.0.join(address)
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 async fn node(network: &Loopback, address: &str, dir: &Path) -> Node {
     Node::builder().transport(network.at(address)).data_dir(dir).start().await.expect("a node")

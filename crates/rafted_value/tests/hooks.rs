@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Command, Journal, Query, until};
+use common::{Command, Dir, Journal, Query, until};
 use rafted_value::{ChangeError, Config, Context, Group, LeaderHook, Loopback, MemberId, Node, OpenError, Term, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -152,6 +152,27 @@ async fn the_next_leader_runs_its_own_and_is_not_told_of_what_came_with_the_valu
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].starts_with("elected in ") && told[0].ends_with(" at 2"), "{told:?}");
     assert!(!old.lines().iter().any(|line| line.contains("by the second")), "{:?}", old.lines());
+}
+
+#[tokio::test]
+async fn what_a_restart_brings_back_is_not_told_again_and_takes_the_hook_to_begin() {
+    let (network, dir) = (Loopback::new(), Dir::new());
+    let a = async || Node::builder().transport(network.at("a")).data_dir(dir.of("a")).start().await.unwrap();
+    let first = a().await;
+    let diary = Diary::default();
+    let group = first.group().hook("diary", diary.clone()).config(hooked("diary")).bootstrap().open().await.unwrap();
+    push(&group, "told").await;
+    diary.read_until("Push(\"told\") gave 1: ? to ?").await;
+    first.crash().await;
+
+    let second = a().await;
+    let error = second.group::<Journal>().hook("other", Diary::default()).open().await.err().unwrap();
+    assert!(matches!(&error, OpenError::NoSuchHook { hook, .. } if hook == "diary"), "{error}");
+    let diary = Diary::with_values();
+    let group = second.group::<Journal>().hook("diary", diary.clone()).open().await.unwrap();
+    push(&group, "after the restart").await;
+    let told = diary.read_until("Push(\"after the restart\") gave 2: 1 to 2").await;
+    assert!(told.len() == 2 && told[0].starts_with("elected in ") && told[0].ends_with(" at 1"), "{told:?}");
 }
 
 /// Stands still until it is let go.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ADDRESSES, Command, Journal, Query, quick, three, until};
+use common::{ADDRESSES, Command, Dir, Journal, Query, quick, three, until};
 use rafted_value::{ChangeError, Client, CommandError, Loopback, Node, OpenError, StatusError};
 use std::time::Duration;
 
@@ -68,4 +68,18 @@ async fn without_a_majority_a_group_is_not_removed_and_stays_as_it_is() {
     assert!(matches!(error, ChangeError::Timeout { .. } | ChangeError::OutcomeUnknown { .. }), "{error}");
     assert_eq!(three.nodes[last].groups(), ["journal"]);
     assert_eq!(three.groups[last].status().await.unwrap().members.len(), 3);
+}
+
+#[tokio::test]
+async fn the_last_member_takes_its_files_with_it() {
+    let (network, dir) = (Loopback::new(), Dir::new());
+    let node = async || Node::builder().transport(network.at("a")).data_dir(dir.of("a")).start().await.unwrap();
+    let a = node().await;
+    let group = a.group::<Journal>().config(quick()).bootstrap().open().await.unwrap();
+    group.command(Command::Push("x".into())).await.unwrap();
+    a.remove_group("journal").await.unwrap();
+    a.stop().await;
+    let a = node().await;
+    let error = a.group::<Journal>().open().await.err().unwrap();
+    assert!(matches!(error, OpenError::NothingToOpen { .. }), "{error}");
 }

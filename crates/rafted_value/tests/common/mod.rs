@@ -3,6 +3,8 @@
 
 use rafted_value::{Config, Context, Group, Loopback, Node, Value};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A list of everything that was ever pushed.
@@ -153,4 +155,28 @@ pub(crate) async fn until<T>(look: impl Fn() -> Option<T>) -> T {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), found).await.expect("it happens within ten seconds")
+}
+
+/// A directory of a test's own, gone with it.
+pub(crate) struct Dir(pub(crate) PathBuf);
+
+impl Dir {
+    pub(crate) fn new() -> Dir {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("rafted-value-{}-{number}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).expect("a directory");
+        Dir(path)
+    }
+
+    pub(crate) fn of(&self, address: &str) -> PathBuf {
+        self.0.join(address)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
