@@ -15,6 +15,8 @@ mod index;
 mod record;
 mod recovery;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod wal;
 mod writer;
 

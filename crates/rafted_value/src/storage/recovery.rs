@@ -306,10 +306,13 @@ impl Replay {
 
     /// A group's own record is damaged.
     fn damage(&mut self, group: GroupId, damage: Damage) {
+        if self.damaged.contains_key(&group) {
+            return;
+        }
         let damage = Damage { group: Some(group), ..damage };
         self.groups.entry(group).or_insert_with(GroupLog::new);
         self.suspects.remove(&group);
-        self.damaged.entry(group).or_insert_with(|| damage.clone());
+        self.damaged.insert(group, damage.clone());
         self.found.damage.push(damage);
     }
 
