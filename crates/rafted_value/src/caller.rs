@@ -4,7 +4,7 @@ use crate::contact::Contact;
 use crate::host::Host;
 use crate::mailbox::Event;
 use crate::member::View;
-use crate::packet::{Change, ChangeRefused, Envelope, Freshness, Refused, Request, Response};
+use crate::packet::{Change, Envelope, Freshness, Refused, Request, Response};
 use crate::timers;
 use crate::waiting;
 use bytes::Bytes;
@@ -202,7 +202,7 @@ impl Caller {
                 // It went over to another incarnation of the group while this was on its way.
                 (Target::Here, Refused::NoSuchGroup) => {}
                 (_, Refused::Busy) if patient => {}
-                (_, Refused::Change(ChangeRefused::InProgress)) => {}
+                (_, Refused::Change(why)) if why.passes() => {}
                 (_, final_word) => return Response::Refused(final_word),
             }
             self.pause(&mut pause).await;

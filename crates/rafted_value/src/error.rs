@@ -58,7 +58,7 @@ mod tests {
             (Refused::Behind { applied: LogIndex(3) }, Unknown),
             (Refused::Panicked { message: text() }, Applied),
             (Refused::Undecodable { message: text() }, NotApplied),
-            (Refused::Change(ChangeRefused::InProgress), Unknown),
+            (Refused::Change(ChangeRefused::Uncommitted), Unknown),
             (Refused::Stopped, NotApplied),
         ]
     }

@@ -113,11 +113,9 @@ impl Joining {
                 Some(Response::Refused(Refused::Change(ChangeRefused::NoSuchHook { hook, .. }))) => {
                     return Err(OpenError::NoSuchHook { group: self.group.clone(), hook });
                 }
-                Some(Response::Refused(why @ Refused::Change(_)))
-                    if why != Refused::Change(ChangeRefused::InProgress) =>
-                {
+                Some(Response::Refused(Refused::Change(why))) if !why.passes() => {
                     // The earlier start may have been removed, or lead, since the report.
-                    last = Some((target.address.clone(), why));
+                    last = Some((target.address.clone(), Refused::Change(why)));
                     if let Some(Response::Status(fresh)) = self.status_at(&target.address, deadline).await {
                         replaces = earlier_start(&fresh.members, address);
                     }

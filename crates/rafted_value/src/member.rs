@@ -535,7 +535,12 @@ impl Member {
             }
             (Some(Request::Transfer(caller)), Ok(_)) => caller.answer(Response::Done),
             (Some(Request::Change(caller, _) | Request::Transfer(caller)), Err(refusal)) => {
-                caller.refuse(self.refused(refusal));
+                let why = match refusal {
+                    // For a command that is as good as no leader; whoever changes the group is told what stands in the way.
+                    Refusal::Transferring => Refused::Change(ChangeRefused::Transferring),
+                    other => self.refused(other),
+                };
+                caller.refuse(why);
             }
             (None, _) => {}
         }
@@ -672,11 +677,12 @@ fn change_refused(refusal: Refusal) -> ChangeRefused {
         Refusal::Overridden => ChangeRefused::Overridden,
         Refusal::InvalidConfig(invalid) => ChangeRefused::InvalidConfig(invalid.to_string()),
         // What the leader itself will see to.
-        Refusal::ChangeInProgress | Refusal::NothingCommittedInTerm => ChangeRefused::InProgress,
+        Refusal::ChangeInProgress | Refusal::NothingCommittedInTerm => ChangeRefused::Uncommitted,
+        Refusal::Transferring => ChangeRefused::Transferring,
         // Of every request, not of changes: answered before.
-        Refusal::NotLeader(_) | Refusal::Transferring | Refusal::Busy | Refusal::Halted => ChangeRefused::InProgress,
+        Refusal::NotLeader(_) | Refusal::Busy | Refusal::Halted => ChangeRefused::Uncommitted,
         // Of a recovery, which is no request to the core.
-        Refusal::LeaderAlive(_) | Refusal::IsSurvivor | Refusal::MajorityRemains => ChangeRefused::InProgress,
+        Refusal::LeaderAlive(_) | Refusal::IsSurvivor | Refusal::MajorityRemains => ChangeRefused::Uncommitted,
     }
 }
 

@@ -376,7 +376,9 @@ impl fmt::Debug for Response {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeRefused {
     /// The leader must commit something else first: it may succeed later as it is.
-    InProgress,
+    Uncommitted,
+    /// Leadership is on its way to another member: it may succeed later as it is.
+    Transferring,
     /// No such member.
     NotMember(MemberId),
     /// A member already.
@@ -406,4 +408,11 @@ pub enum ChangeRefused {
         /// The name of the hook.
         hook: String,
     },
+}
+
+impl ChangeRefused {
+    /// Whether what stands in the way passes by itself.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self, ChangeRefused::Uncommitted | ChangeRefused::Transferring)
+    }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ADDRESSES, Command, Journal, Query, quick, three, until};
+use common::{ADDRESSES, Command, Journal, Query, quick, three, three_with, unhurried, until};
 use rafted_value::{ChangeError, Config, MemberId, Node};
 use std::time::Duration;
 
@@ -113,6 +113,114 @@ async fn a_removal_that_would_leave_no_majority_is_refused_and_that_of_the_dead_
     let error = tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
     assert!(matches!(error, ChangeError::WouldBreakQuorum { .. }), "{error:?}");
     group.remove_follower(three.groups[dead].member()).await.expect("the dead can always go");
+}
+
+#[tokio::test]
+async fn a_change_while_another_is_not_committed_waits_and_says_so_if_it_waited_in_vain() {
+    let three = three_with(unhurried()).await;
+    let leader = three.leader().await;
+    let (first, second) = ((leader + 1) % 3, (leader + 2) % 3);
+    let group = three.groups[leader].with_timeout(Duration::from_secs(60));
+    three.isolate(leader);
+    let before = group.status().await.unwrap().last;
+    let removing = {
+        let (group, member) = (group.clone(), three.groups[first].member());
+        tokio::spawn(async move { group.remove_follower(member).await })
+    };
+    let begun = async { while group.status().await.unwrap().last == before {} };
+    tokio::time::timeout(Duration::from_secs(20), begun).await.unwrap();
+    let during = group.status().await.unwrap();
+
+    let hurried = group.with_timeout(Duration::from_millis(300));
+    let error = hurried.remove_follower(three.groups[second].member()).await.unwrap_err();
+    assert!(matches!(error, ChangeError::UncommittedMembershipChange { .. }), "{error:?}");
+    let error = hurried.replace_leader(Some(three.groups[second].member())).await.unwrap_err();
+    assert!(matches!(error, ChangeError::UncommittedMembershipChange { .. }), "{error:?}");
+    assert!(!error.is_unknown());
+    let after = group.status().await.unwrap();
+    assert_eq!((after.last, after.term), (during.last, during.term), "no trace");
+    assert_eq!(after.members.len(), during.members.len());
+
+    three.network.heal_all();
+    removing.await.unwrap().unwrap();
+    assert_eq!(group.status().await.unwrap().members.len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_while_leadership_is_handed_over_waits_and_says_so_if_it_waited_in_vain() {
+    let three = three_with(unhurried()).await;
+    let leader = three.leader().await;
+    let (heir, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let group = three.groups[leader].with_timeout(Duration::from_secs(60));
+    // It answers, and is not told that it shall lead.
+    three.network.cut(ADDRESSES[leader], ADDRESSES[heir]);
+    let handing = {
+        let (group, member) = (group.clone(), three.groups[heir].member());
+        tokio::spawn(async move { group.replace_leader(Some(member)).await })
+    };
+    // Which says why it refused a member that there is not, too.
+    let hurried = group.with_timeout(Duration::from_millis(300));
+    let begun = async { while hands_not_over(hurried.remove_follower(MemberId(7)).await) {} };
+    tokio::time::timeout(Duration::from_secs(20), begun).await.unwrap();
+    let before = group.status().await.unwrap();
+
+    let error = hurried.remove_follower(three.groups[other].member()).await.unwrap_err();
+    assert!(matches!(error, ChangeError::PendingLeaderChange { .. }), "{error:?}");
+    let error = hurried.change_config(&unhurried()).await.unwrap_err();
+    assert!(matches!(error, ChangeError::PendingLeaderChange { .. }) && !error.is_unknown(), "{error:?}");
+    let after = group.status().await.unwrap();
+    assert_eq!((after.last, after.term), (before.last, before.term), "no trace");
+
+    group.replace_leader(None).await.expect("cancelled");
+    let error = handing.await.unwrap().unwrap_err();
+    assert!(matches!(error, ChangeError::Overridden { .. }), "{error:?}");
+    assert!(three.groups[leader].is_leader());
+}
+
+fn hands_not_over(refused: Result<(), ChangeError>) -> bool {
+    matches!(refused, Err(ChangeError::NotMember { .. }))
+}
+
+#[tokio::test]
+async fn a_change_without_a_leader_was_not_made_and_says_so() {
+    let three = three().await;
+    let leader = three.leader().await;
+    let left = &three.groups[(leader + 1) % 3];
+    three.nodes[leader].crash().await;
+    three.nodes[(leader + 2) % 3].crash().await;
+    until(|| left.leader().is_none().then_some(())).await;
+    let hurried = left.with_timeout(Duration::from_millis(300));
+    let error = hurried.remove_follower(three.groups[leader].member()).await.unwrap_err();
+    assert!(matches!(error, ChangeError::NotLeader { leader: None, .. }) && !error.is_unknown(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_change_queues_behind_what_the_leader_does_for_a_joiner() {
+    let three = three_with(unhurried()).await;
+    let leader = three.leader().await;
+    let gone = three.groups[(leader + 2) % 3].member();
+    let group = three.groups[leader].with_timeout(Duration::from_secs(60));
+    three.isolate(leader);
+    let node = Node::builder().transport(three.network.at("d")).start().await.unwrap();
+    let joining = {
+        let opening = node.group::<Journal>().join([ADDRESSES[leader]]).timeout(Duration::from_secs(60));
+        tokio::spawn(opening.open())
+    };
+    let begun = async { while group.status().await.unwrap().members.len() == 3 {} };
+    tokio::time::timeout(Duration::from_secs(20), begun).await.unwrap();
+    // The joiner is in the log, and must yet be committed and promoted.
+    let removing = {
+        let group = group.clone();
+        tokio::spawn(async move { group.remove_follower(gone).await })
+    };
+    tokio::task::yield_now().await;
+    three.network.heal_all();
+    removing.await.unwrap().expect("within its deadline");
+    let joined = joining.await.unwrap().unwrap();
+    let members = group.status().await.unwrap().members;
+    assert_eq!(members.len(), 3);
+    assert!(members.iter().any(|member| member.id == joined.member() && member.voter), "{members:?}");
+    assert!(members.iter().all(|member| member.id != gone));
 }
 
 #[tokio::test]

@@ -25,11 +25,18 @@ pub enum ChangeError {
         /// The group.
         group: String,
     },
-    /// Not done: the leader must commit something else first. Worth another try.
+    /// Not done: until the time was up, the leader could not commit another change of the members, or anything of its own
+    /// term. Worth another try.
     #[doc(alias = "uncommitted_membership_change")]
+    #[error("an earlier change of group {group:?} is not committed")]
+    UncommittedMembershipChange {
+        /// The group.
+        group: String,
+    },
+    /// Not done: until the time was up, leadership was on its way to another member. Worth another try.
     #[doc(alias = "pending_leader_change")]
-    #[error("another change of group {group:?} is under way")]
-    InProgress {
+    #[error("the leader of group {group:?} is handing over")]
+    PendingLeaderChange {
         /// The group.
         group: String,
     },
@@ -157,7 +164,8 @@ impl ChangeError {
 
     fn of(group: String, why: ChangeRefused) -> ChangeError {
         match why {
-            ChangeRefused::InProgress => ChangeError::InProgress { group },
+            ChangeRefused::Uncommitted => ChangeError::UncommittedMembershipChange { group },
+            ChangeRefused::Transferring => ChangeError::PendingLeaderChange { group },
             ChangeRefused::NotMember(member) => ChangeError::NotMember { group, member },
             ChangeRefused::AlreadyMember(member) => ChangeError::AlreadyMember { group, member },
             ChangeRefused::CannotRemoveLeader => ChangeError::CannotRemoveLeader { group },

@@ -213,7 +213,8 @@ impl WireRefused {
         let plain = |change| WireRefused { reason: CHANGE, change, ..WireRefused::default() };
         let about = |change, member: &MemberId| WireRefused { member: id_bytes(member.0), ..plain(change) };
         match why {
-            Why::InProgress => plain(1),
+            Why::Uncommitted => plain(1),
+            Why::Transferring => plain(14),
             Why::NotMember(member) => about(2, member),
             Why::AlreadyMember(member) => about(3, member),
             Why::CannotRemoveLeader => plain(4),
@@ -232,7 +233,8 @@ impl WireRefused {
     fn read_change(self) -> Result<ChangeRefused, Malformed> {
         use ChangeRefused as Why;
         Ok(match self.change {
-            1 => Why::InProgress,
+            1 => Why::Uncommitted,
+            14 => Why::Transferring,
             2 => Why::NotMember(member(&self.member)?),
             3 => Why::AlreadyMember(member(&self.member)?),
             4 => Why::CannotRemoveLeader,

@@ -264,6 +264,7 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("no_such_member", Response::Refused(Refused::NoSuchMember)),
         ("behind", Response::Refused(Refused::Behind { applied: LogIndex(70) })),
         ("group_removed", Response::Refused(Refused::GroupRemoved)),
+        ("transferring", Response::Refused(Refused::Change(ChangeRefused::Transferring))),
     ];
     let number = |((name, response), number)| (name, Packet::Response { number, response });
     responses.into_iter().zip(1..).map(number).collect()
