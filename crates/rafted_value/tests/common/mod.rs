@@ -119,9 +119,24 @@ pub(crate) async fn three_with(config: Config) -> Three {
 pub(crate) fn unhurried() -> Config {
     Config::builder()
         .heartbeat_interval(Duration::from_millis(100))
-        .election_timeout(Duration::from_secs(10))
+        .election_timeout(Duration::from_secs(4))
         .build()
         .expect("a sound config")
+}
+
+/// Why it was refused, asking again where the time was up in the middle of being asked: that is unknown.
+pub(crate) async fn refusal<T: std::fmt::Debug, E>(
+    ask: impl AsyncFn() -> Result<T, E>,
+    unknown: impl Fn(&E) -> bool,
+) -> E {
+    for _ in 0..50 {
+        match ask().await {
+            Ok(done) => panic!("{done:?} instead of a refusal"),
+            Err(error) if unknown(&error) => {}
+            Err(error) => return error,
+        }
+    }
+    panic!("never told why")
 }
 
 impl Three {
