@@ -132,6 +132,8 @@ pub(crate) trait Machine: Send + Sync {
     fn decode(&self, snapshot: SnapshotMeta, bytes: Bytes) -> Result<Box<dyn Any + Send>, String>;
     /// The last entry that the value contains.
     fn applied(&self) -> LogIndex;
+    /// The version of the value's type in this build.
+    fn value_version(&self) -> u32;
     /// Lets go of everyone who waits.
     fn stop(&self);
 }
@@ -435,6 +437,10 @@ impl<V: Value> Machine for Applier<V> {
     fn decode(&self, snapshot: SnapshotMeta, bytes: Bytes) -> Result<Box<dyn Any + Send>, String> {
         let state = StateMachine::<V>::restore(snapshot, bytes).map_err(|error| error.to_string())?;
         Ok(Box::new(state))
+    }
+
+    fn value_version(&self) -> u32 {
+        V::VERSION
     }
 
     fn applied(&self) -> LogIndex {

@@ -13,11 +13,12 @@ pub struct Context {
     term: Term,
     time: Duration,
     seed: u64,
+    version: u32,
 }
 
 impl Context {
     pub(crate) fn new(index: LogIndex, offset: u32, term: Term, time: Duration, batch_seed: u64) -> Context {
-        Context { index, offset, term, time, seed: mix(batch_seed, offset) }
+        Context { index, offset, term, time, seed: mix(batch_seed, offset), version: 0 }
     }
 
     /// Which entry of the log carries the command. Commands that waited together share an entry.
@@ -53,6 +54,19 @@ impl Context {
         self.seed
     }
 
+    /// The [`Value::VERSION`](crate::Value::VERSION) of the oldest build among the members when the command is applied, learners
+    /// included: what every member can do. It rises when the last one has been upgraded, at the same command everywhere,
+    /// and never falls, because an older build is not taken in any more.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The same with another version; for tests of a value.
+    #[must_use]
+    pub fn with_version(self, version: u32) -> Context {
+        Context { version, ..self }
+    }
+
     /// The same with another index; for tests of a value.
     #[must_use]
     pub fn with_index(self, index: u64) -> Context {
@@ -73,9 +87,9 @@ impl Context {
 }
 
 impl Default for Context {
-    /// The first command of a new group: index 1, term 1, time zero, seed 0.
+    /// The first command of a new group: index 1, term 1, time zero, seed 0, version 0.
     fn default() -> Context {
-        Context { index: LogIndex(1), offset: 0, term: Term(1), time: Duration::ZERO, seed: 0 }
+        Context { index: LogIndex(1), offset: 0, term: Term(1), time: Duration::ZERO, seed: 0, version: 0 }
     }
 }
 

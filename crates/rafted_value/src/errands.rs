@@ -100,6 +100,10 @@ mod tests {
     }
 
     impl Machine for Recorder {
+        fn value_version(&self) -> u32 {
+            0
+        }
+
         fn submit(self: Arc<Self>, _: crate::applier::Work) {}
         fn apply_here(self: Arc<Self>) {
             self.0.lock().unwrap().push("here");

@@ -110,6 +110,10 @@ impl Joining {
                 Some(Response::Refused(Refused::OtherValue { value })) => {
                     return Err(self.other_value(&value));
                 }
+                Some(Response::Refused(Refused::OlderValue { needed })) => {
+                    let (group, known) = (self.group.clone(), self.profile.value_version);
+                    return Err(OpenError::OlderValue { group, needed, known });
+                }
                 Some(Response::Refused(Refused::Change(ChangeRefused::NoSuchHook { hook, .. }))) => {
                     return Err(OpenError::NoSuchHook { group: self.group.clone(), hook });
                 }

@@ -8,7 +8,7 @@ use crate::contact::{Contact, GroupId, MemberOf};
 use crate::host::Host;
 use crate::lease::{LeasePublisher, PublishedLease};
 use crate::packet::{Change, ChangeRefused, Chunk, Envelope, Join, Packet, Refused, Response};
-use crate::profile::Profile;
+use crate::profile::{self, Profile};
 use crate::report::{MemberReport, StatusReport};
 use crate::snapshots;
 use crate::timers;
@@ -289,6 +289,11 @@ impl Member {
             && !join.profile.has_hook(&hook)
         {
             return caller.refuse(Refused::Change(ChangeRefused::NoSuchHook { member: join.member, hook }));
+        }
+        // It would be sent a value that it cannot read.
+        let needed = self.machine.value_version();
+        if self.raft.role() == RoleKind::Leader && join.profile.value_version < needed {
+            return caller.refuse(Refused::OlderValue { needed });
         }
         let change = core::Change::AddLearner { id: join.member, contact: join.profile.to_bytes(), promotion };
         self.propose(Proposal::Membership(change), caller, joined);
@@ -613,9 +618,11 @@ impl Member {
             RoleKind::Leader => "leader",
         };
         let follower = |id| status.followers.iter().find(|follower| follower.id == id);
+        let profile = |member: &core::Member| Profile::from_bytes(&member.contact);
         let members = status.membership.members().iter().map(|(id, member)| MemberReport {
             id: *id,
-            contact: Profile::from_bytes(&member.contact).map_or_else(|| Contact::anyone_at(""), |it| it.contact),
+            contact: profile(member).map_or_else(|| Contact::anyone_at(""), |it| it.contact),
+            value_version: profile(member).map_or(0, |it| it.value_version),
             voter: member.seat.votes(),
             seat: member.seat,
             sending: self.sending.get(id).map(|progress| progress.transfer()),
@@ -633,6 +640,7 @@ impl Member {
             last: status.last.index,
             last_term: status.last.term,
             base: status.base.index,
+            value_version: profile::value_version(&status.membership),
             config: Config::from_core(&status.config).ok().map(Box::new),
             lease_ms: status.lease.map(|lease| lease.until.since(timers::now()).as_millis() as u64),
             durable: false,

@@ -271,7 +271,11 @@ impl<V: Value> GroupBuilder<V> {
     // ---- both ----
 
     fn profile(&self) -> Profile {
-        Profile { contact: self.node.inner.host.contact(), hooks: self.hooks.keys().cloned().collect() }
+        Profile {
+            contact: self.node.inner.host.contact(),
+            hooks: self.hooks.keys().cloned().collect(),
+            value_version: V::VERSION,
+        }
     }
 
     fn applier(&self, member: MemberOf, state: StateMachine<V>) -> Arc<Applier<V>> {

@@ -242,6 +242,11 @@ pub enum Refused {
         /// The last entry that it contains.
         applied: LogIndex,
     },
+    /// Not applied: the joiner's build knows an older version of the value's type.
+    OlderValue {
+        /// The version that the leader's build knows, and in which it sends the value.
+        needed: u32,
+    },
     /// Not applied: the member of that group was removed from this node, for good.
     GroupRemoved,
     /// Not applied: the group's value is of another type.

@@ -37,6 +37,8 @@ pub struct StatusReport {
     pub lease_ms: Option<u64>,
     /// Whether the member keeps its log and value on disk; otherwise it is a new member after each start.
     pub durable: bool,
+    /// The version of the value that every member's build knows: see [`Context::version`](crate::Context::version).
+    pub value_version: u32,
     /// A value that is arriving at it.
     pub arriving: Option<Transfer>,
     /// The members in force, in the order of their ids.
@@ -54,6 +56,8 @@ pub struct MemberReport {
     pub voter: bool,
     /// What it may do: during a change of members also in which half it votes, and what becomes of a learner.
     pub seat: Seat,
+    /// The version of the value's type in its build: [`Value::VERSION`](crate::Value::VERSION).
+    pub value_version: u32,
     /// If the answering member leads: up to where this one's log is known to be the same.
     pub matched: Option<LogIndex>,
     /// If the answering member leads: for how many milliseconds this one has been silent.

@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::hooks::{Event, Told};
 use crate::outcome::Outcome;
 use crate::packet::{Envelope, Refused, Response, Session, SessionId};
+use crate::profile;
 use crate::remembered::{Limits, Remembered};
 use crate::sessions::{Moment, Sessions, Ticket, WINDOW};
 use crate::value::{Panicked, Value, decode, discard, encode, guarded};
@@ -33,6 +34,8 @@ pub(crate) struct StateMachine<V> {
     time_ms: u64,
     applied: EntryId,
     membership: Arc<Membership>,
+    /// What every member's build knows.
+    version: u32,
     core_config: Arc<CoreConfig>,
     /// The same settings, with ours readable.
     config: Config,
@@ -76,6 +79,7 @@ impl<V: Value> StateMachine<V> {
             remembered: Remembered::default(),
             time_ms: 0,
             applied: base.last_included,
+            version: profile::value_version(&base.membership),
             membership: base.membership,
             core_config: base.config,
             config,
@@ -107,6 +111,7 @@ impl<V: Value> StateMachine<V> {
             Payload::Membership(membership) => {
                 self.tell_of_members(membership, told);
                 self.membership = Arc::clone(membership);
+                self.version = profile::value_version(membership);
                 Applied::default()
             }
             Payload::Config(config) => self.apply_config(entry.id, config),
@@ -156,7 +161,7 @@ impl<V: Value> StateMachine<V> {
         let time = Duration::from_millis(self.time_ms);
         let mut applied = Applied::default();
         for (offset, envelope) in (0..).zip(batch.envelopes) {
-            let context = Context::new(entry.index, offset, entry.term, time, batch.seed);
+            let context = Context::new(entry.index, offset, entry.term, time, batch.seed).with_version(self.version);
             let (response, panicked) = self.apply_envelope(envelope, &context, told);
             applied.responses.push(response);
             if let Some(message) = panicked
@@ -289,6 +294,11 @@ fn run<V: Value>(value: &mut V, command: &[u8], context: &Context, on_panic: OnP
         Ok(command) => command,
         Err(message) => return Outcome::Undecodable(message),
     };
+    match guarded(|| V::since(&command)) {
+        Ok(since) if since <= context.version() => {}
+        Ok(since) => return Outcome::Undecodable(too_new(since, context.version())),
+        Err(Panicked(message)) => return Outcome::Undecodable(format!("a panic: {message}")),
+    }
     let before = match on_panic {
         OnPanic::Restore => match guarded(|| value.clone()) {
             Ok(before) => Some(before),
@@ -318,6 +328,10 @@ fn decode_guarded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Str
         Ok(Err(error)) => Err(error.to_string()),
         Err(Panicked(message)) => Err(format!("a panic: {message}")),
     }
+}
+
+fn too_new(since: u32, version: u32) -> String {
+    format!("it is of version {since} of the value, and some member's build knows version {version} only")
 }
 
 fn unencodable(what: &str, error: crate::value::CodecError) -> String {

@@ -1,6 +1,7 @@
 //! What users write: the value to replicate. And the only place where it becomes bytes, or is run at all.
 
 use crate::context::Context;
+use crate::upgrade::{CannotUpgrade, OldValue};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,9 @@ pub trait Value: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name of this type between nodes and on disk: a group of another name is not joined, a snapshot of
     /// another name is not restored. Also the default name of a group. Never change it for a type that is in use.
     const NAME: &'static str;
+    /// The version of this type: raise it with every change that an older build could not read, or that changes what
+    /// a command does. See [`upgrade`](Value::upgrade) and [`since`](Value::since).
+    const VERSION: u32 = 0;
     /// What may change the value.
     type Command: Serialize + DeserializeOwned + Send + 'static;
     /// What the caller of a command gets. Remembered until the caller has it, so keep it small.
@@ -118,6 +122,56 @@ pub trait Value: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Looks at the value; runs on one member only.
     fn query(&self, query: Self::Query) -> Self::Answer;
+
+    /// Makes a value of one that an older version wrote: on disk, or at a leader that runs an older build. By default
+    /// the bytes are read as if they were of this version, which is right for fields that were added with
+    /// `#[serde(default)]`. A value of a *newer* version is never read: the member says so and does not begin.
+    ///
+    /// Must give the same on every member, like a command.
+    ///
+    /// ```
+    /// # use rafted_value::{CannotUpgrade, Context, OldValue, Value};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Clone, Serialize, Deserialize)]
+    /// struct Stock {
+    ///     grams: u64, // version 0 counted kilograms
+    /// }
+    ///
+    /// impl Value for Stock {
+    ///     # const NAME: &'static str = "stock";
+    ///     # type Command = (); type Reply = (); type Query = (); type Answer = u64;
+    ///     # fn new() -> Stock { Stock { grams: 0 } }
+    ///     # fn command(&mut self, _: (), _: &Context) {}
+    ///     # fn query(&self, _: ()) -> u64 { self.grams }
+    ///     // ...
+    ///     const VERSION: u32 = 1;
+    ///
+    ///     fn upgrade(old: OldValue<'_>) -> Result<Stock, CannotUpgrade> {
+    ///         #[derive(Deserialize)]
+    ///         struct Before {
+    ///             kilograms: u64,
+    ///         }
+    ///         Ok(Stock { grams: old.decode::<Before>()?.kilograms * 1000 })
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If there is no way: the member does not begin, and says why.
+    fn upgrade(old: OldValue<'_>) -> Result<Self, CannotUpgrade> {
+        old.decode()
+    }
+
+    /// From which version on builds know `command`. One that is newer than the oldest build among the members is not applied,
+    /// by any of them; its caller gets [`CommandError::Undecodable`](crate::CommandError::Undecodable), and may ask again
+    /// when the last member has been upgraded. Without this, members that know a new variant would apply it and the others could not.
+    ///
+    /// For a command that stays and does something else from some version on, ask [`Context::version`] instead.
+    #[allow(unused_variables)] // its name is documentation
+    fn since(command: &Self::Command) -> u32 {
+        0
+    }
 }
 
 /// Why something of the user's is not what it should be, in the words of serde.

@@ -191,6 +191,7 @@ impl ChangeError {
             Refused::Change(why) => ChangeError::of(group, why),
             // No answers to a change: nothing can be concluded from them.
             Refused::OutcomeUnknown
+            | Refused::OlderValue { .. }
             | Refused::OtherValue { .. }
             | Refused::TooLarge { .. }
             | Refused::NoSuchSession

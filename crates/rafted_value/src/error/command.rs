@@ -175,7 +175,7 @@ impl CommandError {
             Refused::Undecodable { message } => CommandError::Undecodable { group, message },
             Refused::Stopped => CommandError::Stopped { group },
             // No answer to a command: nothing can be concluded from it.
-            Refused::OutcomeUnknown | Refused::Behind { .. } | Refused::Change(_) => {
+            Refused::OutcomeUnknown | Refused::OlderValue { .. } | Refused::Behind { .. } | Refused::Change(_) => {
                 CommandError::OutcomeUnknown { group }
             }
         }

@@ -38,6 +38,16 @@ pub enum OpenError {
         /// The name of the type that was to be opened.
         expected: String,
     },
+    /// The leader's build knows a newer version of the value's type, and sends the value in that one.
+    #[error("the value of group {group:?} is of version {needed}, this build knows version {known}")]
+    OlderValue {
+        /// The group.
+        group: String,
+        /// The version of the leader's build.
+        needed: u32,
+        /// The version of this build: [`Value::VERSION`](crate::Value::VERSION).
+        known: u32,
+    },
     /// This node belongs to another cluster.
     #[error("group {group:?} at {address} belongs to another cluster than this node")]
     OtherCluster {

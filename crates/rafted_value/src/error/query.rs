@@ -110,6 +110,7 @@ impl QueryError {
             Refused::Stopped => QueryError::Stopped { group },
             // A query has neither an outcome nor a session: whoever said so did not lead, or no longer.
             Refused::OutcomeUnknown
+            | Refused::OlderValue { .. }
             | Refused::NoSuchSession
             | Refused::Forgotten
             | Refused::IdReused

@@ -107,7 +107,11 @@ impl Member {
             host: host.clone(),
             group: self.name.clone(),
             value: self.value,
-            profile: profile(&self.id()).unwrap_or(Profile { contact: host.contact(), hooks: Vec::new() }),
+            profile: profile(&self.id()).unwrap_or(Profile {
+                contact: host.contact(),
+                hooks: Vec::new(),
+                value_version: self.machine.value_version(),
+            }),
             addresses: others.filter_map(profile).map(|profile| profile.contact.address).collect(),
             learner: membership.get(self.id()).is_some_and(learns),
             timeout: Duration::ZERO,

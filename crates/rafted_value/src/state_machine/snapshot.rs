@@ -16,6 +16,7 @@ use crate::config::SettingsError;
 use crate::packet::Refused;
 use crate::remembered::{Remembered, RememberedRecord};
 use crate::sessions::{SessionRecord, Sessions};
+use crate::upgrade::{CannotUpgrade, OldValue};
 use crate::value::{Panicked, Value, decode, encode_into, guarded};
 use bytes::{Buf, Bytes};
 use prost::Message;
@@ -68,6 +69,12 @@ pub(crate) enum SnapshotError {
     /// Of another type.
     #[error("a snapshot of a value named {found:?}, this group's is named {expected:?}")]
     OtherValue { found: String, expected: &'static str },
+    /// Of a version of the type that a newer build knows.
+    #[error("a value of version {found}, this build knows version {known}")]
+    NewerValue { found: u32, known: u32 },
+    /// Of an older version, from which there is no way.
+    #[error("a value of version {found}, which cannot be upgraded to version {known}: {why}")]
+    NotUpgraded { found: u32, known: u32, why: CannotUpgrade },
     /// Not the one that was announced.
     #[error("a snapshot up to entry {found}, announced was {expected}")]
     OtherEntry { found: EntryId, expected: EntryId },
@@ -114,11 +121,7 @@ impl<V: Value> StateMachine<V> {
         let malformed = |error: &str| SnapshotError::Header(error.to_owned());
         let sessions = Sessions::from_records(header.sessions).map_err(malformed)?;
         let remembered = Remembered::from_records(header.remembered).map_err(malformed)?;
-        let value = match guarded(|| decode::<V>(&bytes)) {
-            Ok(Ok(value)) => value,
-            Ok(Err(error)) => return Err(SnapshotError::Undecodable(error.to_string())),
-            Err(Panicked(message)) => return Err(SnapshotError::Panicked(message)),
-        };
+        let value = read_value(header.value_version, &bytes)?;
         let fresh = StateMachine::new(value, meta)?;
         Ok(StateMachine { sessions, remembered, time_ms: header.time_ms, ..fresh })
     }
@@ -144,6 +147,7 @@ fn encode_parts<V: Value>(last_included: EntryId, beside: &Beside, value: &V) ->
         time_ms: beside.time_ms,
         sessions: beside.sessions.to_records(),
         remembered: beside.remembered.to_records(),
+        value_version: V::VERSION,
     };
     let mut bytes = Vec::new();
     bytes.extend_from_slice(MAGIC);
@@ -158,6 +162,22 @@ fn encode_parts<V: Value>(last_included: EntryId, beside: &Beside, value: &V) ->
     let checksum = crc32fast::hash(&bytes[CHECKED..]);
     bytes[CHECKED - 4..CHECKED].copy_from_slice(&checksum.to_le_bytes());
     Ok(Bytes::from(bytes))
+}
+
+/// The value that stands behind a header, upgraded if it is of an older version.
+fn read_value<V: Value>(version: u32, bytes: &[u8]) -> Result<V, SnapshotError> {
+    if version > V::VERSION {
+        return Err(SnapshotError::NewerValue { found: version, known: V::VERSION });
+    }
+    let read = || match version == V::VERSION {
+        true => decode(bytes).map_err(|error| SnapshotError::Undecodable(error.to_string())),
+        false => V::upgrade(OldValue::new(version, bytes)).map_err(|why| SnapshotError::NotUpgraded {
+            found: version,
+            known: V::VERSION,
+            why,
+        }),
+    };
+    guarded(read).map_err(|Panicked(message)| SnapshotError::Panicked(message))?
 }
 
 /// The header, and the bytes of the value behind it.
@@ -195,4 +215,6 @@ struct Header {
     sessions: Vec<SessionRecord>,
     #[prost(message, repeated, tag = "6")]
     remembered: Vec<RememberedRecord>,
+    #[prost(uint32, tag = "7")]
+    value_version: u32,
 }

@@ -38,6 +38,10 @@ fn below_limit(what: &'static str, number: u64) -> Result<u64, Malformed> {
     if number < NUMBER_LIMIT { Ok(number) } else { Err(Malformed::NumberTooLarge { what, number }) }
 }
 
+pub(super) fn version(number: u64) -> Result<u32, Malformed> {
+    u32::try_from(number).map_err(|_| Malformed::NumberTooLarge { what: "a version", number })
+}
+
 /// An identity of 128 bits, in the order in which it is printed.
 pub(super) fn id_bytes(id: u128) -> Bytes {
     Bytes::copy_from_slice(&id.to_be_bytes())

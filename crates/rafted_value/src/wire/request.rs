@@ -30,6 +30,8 @@ struct WireJoin {
     learner: bool,
     #[prost(string, repeated, tag = "8")]
     hooks: Vec<String>,
+    #[prost(uint32, tag = "9")]
+    value_version: u32,
 }
 const HOOKS: usize = 8;
 
@@ -257,6 +259,7 @@ impl WireJoin {
             replaces: join.replaces.map_or_else(Bytes::new, |old| id_bytes(old.0)),
             learner: join.learner,
             hooks: join.profile.hooks.clone(),
+            value_version: join.profile.value_version,
         }
     }
 
@@ -268,6 +271,7 @@ impl WireJoin {
             profile: Profile {
                 contact: contact(self.contact)?,
                 hooks: self.hooks.into_iter().map(name).collect::<Result<_, _>>()?,
+                value_version: self.value_version,
             },
             replaces: optional_id("the id of the replaced member", &self.replaces)?.map(MemberId),
             learner: self.learner,

@@ -1,7 +1,7 @@
 //! What became of a request. Every body begins with the number of that request.
 
 use super::Malformed;
-use super::fields::{WireContact, check_count, cut, id, id_bytes, index, member, name, text};
+use super::fields::{WireContact, check_count, cut, id, id_bytes, index, member, name, text, version};
 use super::frame::{self, frame, kind};
 use super::request::WireSessionId;
 use super::status::{self, WireStatus};
@@ -182,6 +182,7 @@ const ID_REUSED: u64 = 13;
 const NO_SUCH_MEMBER: u64 = 14;
 const BEHIND: u64 = 15;
 const GROUP_REMOVED: u64 = 16;
+const OLDER_VALUE: u64 = 17;
 
 impl WireRefused {
     fn of(number: u64, why: &Refused) -> WireRefused {
@@ -205,6 +206,7 @@ impl WireRefused {
             Refused::NoSuchMember => reason(NO_SUCH_MEMBER),
             Refused::Behind { applied } => WireRefused { limit: applied.0, ..reason(BEHIND) },
             Refused::GroupRemoved => reason(GROUP_REMOVED),
+            Refused::OlderValue { needed } => WireRefused { limit: (*needed).into(), ..reason(OLDER_VALUE) },
         }
     }
 
@@ -270,6 +272,7 @@ impl WireRefused {
             NO_SUCH_MEMBER => Refused::NoSuchMember,
             BEHIND => Refused::Behind { applied: index(self.limit)? },
             GROUP_REMOVED => Refused::GroupRemoved,
+            OLDER_VALUE => Refused::OlderValue { needed: version(self.limit)? },
             kind => return Err(Malformed::UnknownKind { what: "reason", kind }),
         };
         Ok((number, Response::Refused(why)))

@@ -45,6 +45,8 @@ pub(super) struct WireStatus {
     arriving: Option<WireTransfer>,
     #[prost(uint64, tag = "16")]
     last_term: u64,
+    #[prost(uint32, tag = "17")]
+    value_version: u32,
 }
 const MEMBERS: usize = 10;
 
@@ -67,6 +69,8 @@ struct WireMemberReport {
     replaces: Bytes,
     #[prost(message, optional, tag = "8")]
     sending: Option<WireTransfer>,
+    #[prost(uint32, tag = "9")]
+    value_version: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -96,6 +100,7 @@ impl WireStatus {
             applied: report.applied.0,
             last: report.last.0,
             last_term: report.last_term.0,
+            value_version: report.value_version,
             members: report.members.iter().map(WireMemberReport::of).collect(),
             base: report.base.0,
             config: report.config.as_ref().map(|config| WireConfig::of(&config.to_core())),
@@ -117,6 +122,7 @@ impl WireStatus {
             applied: index(self.applied)?,
             last: index(self.last)?,
             last_term: term(self.last_term)?,
+            value_version: self.value_version,
             base: index(self.base)?,
             // What a newer build says in a way that this one cannot read is no reason to know nothing else.
             config: config.and_then(|config| Config::from_core(&config).ok()).map(Box::new),
@@ -143,6 +149,7 @@ impl WireMemberReport {
             seat,
             replaces,
             sending: report.sending.map(WireTransfer::of),
+            value_version: report.value_version,
         }
     }
 
@@ -160,6 +167,7 @@ impl WireMemberReport {
             matched: self.matched.map(index).transpose()?,
             silent_for_ms: self.silent_for_ms,
             sending: self.sending.map(WireTransfer::read),
+            value_version: self.value_version,
         })
     }
 }

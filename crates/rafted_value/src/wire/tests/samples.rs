@@ -143,12 +143,14 @@ fn requests() -> Vec<(&'static str, Packet)> {
         group: name(),
         value: value(),
         member: member(3),
-        profile: Profile { contact: contact(), hooks: vec![] },
+        profile: Profile { contact: contact(), hooks: vec![], value_version: 0 },
         replaces: Some(member(2)),
         learner: true,
     };
     let profile = Profile { hooks: vec!["mail".into()], ..join.profile.clone() };
     let join_with_hooks = Join { profile, ..join.clone() };
+    let profile = Profile { value_version: 3, ..join.profile.clone() };
+    let join_of_a_version = Join { profile, ..join.clone() };
     let query = |freshness| {
         let query = Bytes::from_static(b"query");
         Request::Query { group: name(), value: value(), query, freshness }
@@ -175,6 +177,7 @@ fn requests() -> Vec<(&'static str, Packet)> {
         ("query_at_least", query(Freshness::AtLeast(LogIndex(70)))),
         ("query_stale", query(Freshness::AtLeast(LogIndex(0)))),
         ("status_of_one", of_one(Request::Status { group: name() })),
+        ("join_of_a_version", Request::Join(join_of_a_version)),
     ];
     requests.into_iter().zip(1..).map(|((name, request), number)| (name, Packet::Request { number, request })).collect()
 }
@@ -185,6 +188,7 @@ fn status() -> StatusReport {
         contact: contact(),
         voter: true,
         seat: Seat::Voter,
+        value_version: 0,
         matched: Some(LogIndex(0)),
         silent_for_ms: Some(20),
         sending: None,
@@ -206,6 +210,7 @@ fn status() -> StatusReport {
         commit: LogIndex(8),
         applied: LogIndex(7),
         last: LogIndex(9),
+        value_version: 0,
         last_term: Term(0),
         base: LogIndex(0),
         config: None,
@@ -231,6 +236,9 @@ pub(super) fn full_status() -> StatusReport {
 
 fn responses() -> Vec<(&'static str, Packet)> {
     let why = || "why".to_owned();
+    let mut of_a_version = status();
+    of_a_version.value_version = 3;
+    of_a_version.members[0].value_version = 4;
     let no_such_hook = ChangeRefused::NoSuchHook { member: member(3), hook: "mail".into() };
     let too_large = Response::Refused(Refused::TooLarge { limit: 1 << 20 });
     let many = Response::Many(vec![Response::Applied(Bytes::from_static(b"reply")), too_large]);
@@ -265,6 +273,8 @@ fn responses() -> Vec<(&'static str, Packet)> {
         ("behind", Response::Refused(Refused::Behind { applied: LogIndex(70) })),
         ("group_removed", Response::Refused(Refused::GroupRemoved)),
         ("transferring", Response::Refused(Refused::Change(ChangeRefused::Transferring))),
+        ("older_value", Response::Refused(Refused::OlderValue { needed: 3 })),
+        ("status_of_a_version", Response::Status(Box::new(of_a_version))),
     ];
     let number = |((name, response), number)| (name, Packet::Response { number, response });
     responses.into_iter().zip(1..).map(number).collect()
