@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use rafted_value_core::{
     AppendEntries, AppendEntriesReply, AppendResult, Ballot, Body, Config, Entry, EntryId, HardState, Input,
-    InstallSnapshot, InstallSnapshotReply, LogIndex, Member, MemberId, Membership, Message, Payload, Raft, Ready,
-    RequestVote, RequestVoteReply, Restored, RoleKind, Seat, SnapshotMeta, Term, Time,
+    InstallSnapshot, InstallSnapshotReply, LogIndex, Member, MemberId, Membership, Message, Notice, Payload, Raft,
+    Ready, RequestVote, RequestVoteReply, Restored, RoleKind, Seat, SnapshotMeta, Term, Time,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -272,4 +272,29 @@ fn a_value_replaces_what_it_contains_and_no_more() {
         tell(&mut follower, LATER, B, 2, Body::InstallSnapshot(InstallSnapshot { snapshot }));
         assert_eq!(follower.log(), &before);
     }
+}
+
+#[test]
+fn only_who_was_a_member_for_sure_can_have_been_removed() {
+    let mut joiner = Raft::new(A, Time::default(), Restored::joining());
+    let learns_of_removal = |joiner: &mut Raft, term: u64, body: Body| {
+        joiner.step(LATER, Input::Message(Message { from: B, to: A, term: Term(term), body }));
+        let mut ready = Ready::default();
+        joiner.take_ready(&mut ready);
+        ready.notices.contains(&Notice::Removed)
+    };
+    let seated = [A, B].map(|id| (id, Member { contact: Bytes::new(), seat: Seat::Voter }));
+    let payload = Payload::Membership(Arc::new(Membership::new(seated)));
+    let added = |commit: u64| {
+        let Body::AppendEntries(request) = append((0, 0), commit, &[]) else { unreachable!("it is one") };
+        let entries = vec![Entry { id: EntryId::new(2, 1), payload: payload.clone() }];
+        Body::AppendEntries(AppendEntries { entries, ..request })
+    };
+    assert!(!learns_of_removal(&mut joiner, 2, Body::Removed), "it knows of no group at all");
+    assert!(!learns_of_removal(&mut joiner, 2, added(0)));
+    assert!(joiner.log().membership().contains(A));
+    assert!(!learns_of_removal(&mut joiner, 2, Body::Removed), "its addition may be undone: it asks to join again");
+    assert!(!learns_of_removal(&mut joiner, 2, added(1)));
+    assert!(!learns_of_removal(&mut joiner, 1, Body::Removed), "a leader of an earlier term does not know");
+    assert!(learns_of_removal(&mut joiner, 2, Body::Removed));
 }
