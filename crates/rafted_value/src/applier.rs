@@ -109,6 +109,8 @@ pub(crate) enum Work {
         callers: Vec<Caller>,
         /// Whether this is for the leader's hook to hear.
         heard: bool,
+        /// Whether it is the first that a member restored from disk commits as the leader.
+        restored: bool,
     },
     /// From here on it is the machine of another incarnation of the group: of what it has, or of nothing.
     Begin { at: MemberOf, keeps: bool, done: oneshot::Sender<()> },
@@ -292,8 +294,11 @@ impl<V: Value> Applier<V> {
             while let Some(next) = work.pop_front() {
                 let mut commands = 1;
                 match next {
-                    Work::Apply { entry, callers, heard } => {
+                    Work::Apply { entry, callers, heard, restored } => {
                         let mut told = self.hooks.listen(state.leader_hook().filter(|_| heard));
+                        if let (true, Ok(value)) = (restored, state.value()) {
+                            told.add(|told| hooks::Event::Restored { value: told.value(value) });
+                        }
                         let applied = state.apply_and_tell(&entry, &mut told);
                         happened.push(told);
                         commands = commands.max(applied.responses.len() as u32);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Opens a node's directory; what it has to say goes to the loop.
-pub(crate) fn open(dir: &Path, mailbox: &Arc<Mailbox>) -> Result<Storage, StartError> {
+pub(crate) fn open(dir: &Path, options: Options, mailbox: &Arc<Mailbox>) -> Result<Storage, StartError> {
     let mailbox = mailbox.clone();
     let say = move |said| {
         mailbox.post(match said {
@@ -24,7 +24,7 @@ pub(crate) fn open(dir: &Path, mailbox: &Arc<Mailbox>) -> Result<Storage, StartE
         });
     };
     let identity = (NodeId(timers::identity()), timers::seed());
-    Storage::open(dir, Options::default(), identity, say)
+    Storage::open(dir, options, identity, say)
         .map_err(|error| StartError::Storage { dir: dir.to_owned(), why: error.to_string() })
 }
 

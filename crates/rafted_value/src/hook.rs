@@ -103,6 +103,10 @@ pub trait LeaderHook<V: Value>: Send + Sync + 'static {
     /// This member was elected, and its value contains everything that earlier leaders committed.
     fn on_elected(&self, value: Option<&V>, term: Term) {}
 
+    /// This member was restored from the node's directory and leads for the first time since: called before
+    /// [`on_elected`](LeaderHook::on_elected), once per restart. What it had applied before is not told again.
+    fn on_restored_from_files(&self, value: Option<&V>) {}
+
     /// The hook was too slow: it was not told of this many things, which happened since the call before.
     fn on_overrun(&self, missed: u64) {}
 }

@@ -49,6 +49,7 @@ pub(crate) enum Event<V> {
     Answered { value: Option<Arc<V>>, query: Bytes, answer: Bytes },
     Added { value: Option<Arc<V>>, member: MemberId },
     Removed { value: Option<Arc<V>>, member: MemberId },
+    Restored { value: Option<Arc<V>> },
     Elected { value: Option<Arc<V>>, term: Term },
 }
 
@@ -164,7 +165,7 @@ impl<V: Value> Event<V> {
         match self {
             Event::Committed { command, reply, .. } => command.len() + reply.len(),
             Event::Answered { query, answer, .. } => query.len() + answer.len(),
-            Event::Added { .. } | Event::Removed { .. } | Event::Elected { .. } => 0,
+            Event::Added { .. } | Event::Removed { .. } | Event::Elected { .. } | Event::Restored { .. } => 0,
         }
     }
 
@@ -179,6 +180,7 @@ impl<V: Value> Event<V> {
             }
             Event::Added { value, member } => hook.on_follower_added(value.as_deref(), member),
             Event::Removed { value, member } => hook.on_follower_removed(value.as_deref(), member),
+            Event::Restored { value } => hook.on_restored_from_files(value.as_deref()),
             Event::Elected { value, term } => hook.on_elected(value.as_deref(), term),
         }
         Ok(())

@@ -74,6 +74,8 @@ pub(crate) struct Member {
     strangers: BTreeMap<MemberId, Origin>,
     /// The end of its log when it began: what that holds was applied in an earlier life, and no hook hears of it again.
     replayed: LogIndex,
+    /// Whether it comes from a directory and has not led since.
+    pub(crate) restored: bool,
     /// Values that are on their way to others.
     sending: BTreeMap<MemberId, Arc<snapshots::Progress>>,
     /// A value that is arriving.
@@ -162,6 +164,7 @@ impl Member {
             config: raft.config().clone(),
             max_command_bytes: max_command_bytes(raft.config()),
             replayed: raft.log().last_index(),
+            restored: false,
             raft,
             ready: Ready::default(),
             alarm: None,
@@ -441,7 +444,8 @@ impl Member {
             self.waiting.committed(entry.id.index);
             let callers = self.waiting.take(entry.id);
             let heard = self.is_for_the_hook(&entry);
-            self.machine.clone().submit(Work::Apply { entry, callers, heard });
+            let restored = heard && mem::take(&mut self.restored);
+            self.machine.clone().submit(Work::Apply { entry, callers, heard, restored });
         }
         for answer in ready.answers.drain(..) {
             self.on_answer(answer);

@@ -15,7 +15,7 @@ use crate::packet::{Change, Response};
 use crate::report::StatusReport;
 use crate::requests::Requests;
 use crate::shard::Shard;
-use crate::storage::Storage;
+use crate::storage::{self, Storage};
 use crate::timers;
 use crate::tombstones::Tombstones;
 use crate::transport::loopback::Loopback;
@@ -61,6 +61,7 @@ pub(crate) struct Inner {
 pub struct NodeBuilder {
     transport: Option<Box<dyn Transport>>,
     data_dir: Option<PathBuf>,
+    log_file_expansion_factor: Option<u64>,
 }
 
 impl NodeBuilder {
@@ -86,6 +87,14 @@ impl NodeBuilder {
         self
     }
 
+    /// How many times as large as its last snapshot a group's log on disk may become before the value is written anew.
+    /// At least 1; default 10, as in RaftedValue: a tenth of what is written are snapshots then, and a start reads that much log.
+    /// A log of less than 4 MiB is left alone.
+    pub fn log_file_expansion_factor(mut self, factor: u64) -> NodeBuilder {
+        self.log_file_expansion_factor = Some(factor.max(1));
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Errors
@@ -93,13 +102,16 @@ impl NodeBuilder {
     /// If the transport cannot start, as when its port is in use, the directory cannot be used, or the process can have
     /// no more threads.
     pub async fn start(self) -> Result<Node, StartError> {
+        let mut options = storage::Options::default();
+        options.expansion_factor = self.log_file_expansion_factor.unwrap_or(options.expansion_factor);
+        let dir = self.data_dir.map(|dir| (dir, options));
         let transport = self.transport.unwrap_or_else(|| Box::new(Loopback::new().at("alone")));
         let (started, node) = oneshot::channel();
         let (alive, ended) = watch::channel(());
         std::thread::Builder::new()
             .name("rafted-node".to_owned())
             .spawn(move || {
-                live((transport, self.data_dir), ended, started);
+                live((transport, dir), ended, started);
                 drop(alive);
             })
             .map_err(StartError::Thread)?;
@@ -109,7 +121,7 @@ impl NodeBuilder {
 
 /// The life of a node's thread.
 fn live(
-    with: (Box<dyn Transport>, Option<PathBuf>),
+    with: (Box<dyn Transport>, Option<(PathBuf, storage::Options)>),
     ended: watch::Receiver<()>,
     started: oneshot::Sender<Result<Node, StartError>>,
 ) {
@@ -135,9 +147,11 @@ fn live(
     runtime.shutdown_background();
 }
 
-async fn surroundings((transport, data_dir): (Box<dyn Transport>, Option<PathBuf>)) -> Result<Arc<Host>, StartError> {
+async fn surroundings(
+    (transport, data_dir): (Box<dyn Transport>, Option<(PathBuf, storage::Options)>),
+) -> Result<Arc<Host>, StartError> {
     let mailbox = Mailbox::new();
-    let storage = data_dir.map(|dir| durable::open(&dir, &mailbox)).transpose()?;
+    let storage = data_dir.map(|(dir, options)| durable::open(&dir, options, &mailbox)).transpose()?;
     let new = || (NodeId(timers::identity()), None);
     let (node, cluster) = storage.as_ref().map_or_else(new, Storage::identity);
     let cluster = Arc::new(cluster.map_or_else(OnceLock::new, OnceLock::from));

@@ -206,7 +206,7 @@ impl<V: Value> GroupBuilder<V> {
             None => self.first_state(V::new(), &restored)?,
         };
         let applier = self.applier(at, state);
-        Ok(self.begin(at, restored, applier))
+        Ok(self.begin_as(at, restored, applier, true))
     }
 
     /// A member may come to lead as soon as it begins, so it must have the hook that its latest settings name.
@@ -310,11 +310,16 @@ impl<V: Value> GroupBuilder<V> {
     }
 
     fn begin(&self, member: MemberOf, restored: Restored, applier: Arc<Applier<V>>) -> Begun {
+        self.begin_as(member, restored, applier, false)
+    }
+
+    fn begin_as(&self, member: MemberOf, restored: Restored, applier: Arc<Applier<V>>, from_disk: bool) -> Begun {
         let host = &self.node.inner.host;
         let raft = Raft::new(member.member, timers::now(), restored);
         let what = (member.group, self.name.clone(), V::NAME);
         let lease = Arc::new(PublishedLease::default());
-        let (it, view) = Member::new(raft, what, applier.clone(), lease.clone());
+        let (mut it, view) = Member::new(raft, what, applier.clone(), lease.clone());
+        it.restored = from_disk;
         host.mailbox.post(Event::Open(Box::new(it)));
         let hosted = Hosted { value: V::NAME, applier, lease, view };
         Begun { hosted, host: Some(host.clone()) }

@@ -23,7 +23,7 @@ mod writer;
 pub use error::{Damage, OpenFailure, WriteFailure};
 pub use identity::Identity;
 pub use record::Checkpoint;
-pub use recovery::Found;
+pub use recovery::{Found, look};
 pub use wal::{Batch, Change, Options, Stored, Wal};
 pub(crate) use writer::{Said, Storage};
 

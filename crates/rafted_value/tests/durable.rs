@@ -271,3 +271,88 @@ async fn a_survivor_on_disk_recovers_the_group_for_good_and_others_rejoin_it() {
     assert_eq!(fleet.groups[0].query(Query::Length).await.unwrap(), 11);
     assert_eq!(fleet.groups.iter().map(Group::member).collect::<Vec<_>>(), members);
 }
+
+#[tokio::test]
+async fn what_is_in_a_directory_can_be_looked_at_while_no_node_uses_it() {
+    let (network, dir) = (Loopback::new(), Dir::new());
+    let at = dir.of("a");
+    assert!(rafted_value::inspect(&at).unwrap_err().to_string().contains("not the directory of a node"));
+    assert!(!at.exists(), "looking makes nothing");
+    let first = node(&network, "a", &at).await;
+    let group = first.group::<Journal>().config(quick()).bootstrap().open().await.unwrap();
+    group.command(Command::Push("one".into())).await.unwrap();
+    let last = group.status().await.unwrap().last;
+    let member = group.member();
+    first.crash().await;
+    let before: Vec<_> = std::fs::read_dir(&at).unwrap().map(|it| it.unwrap().file_name()).collect();
+    let found = rafted_value::inspect(&at).unwrap();
+    assert_eq!((found.node, found.cluster), (first.id(), first.cluster()));
+    let stored = &found.groups[0];
+    assert_eq!((stored.name.as_str(), stored.member, stored.last, &stored.damage), ("journal", member, last, &None));
+    assert!(found.damage.is_empty());
+    let after: Vec<_> = std::fs::read_dir(&at).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(before, after);
+
+    // A snapshot that is damaged is the first of the value: nothing before it says the same.
+    let snapshot = after.iter().find(|name| name.to_string_lossy().ends_with(".snapshot")).unwrap();
+    let mut bytes = std::fs::read(at.join(snapshot)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(at.join(snapshot), bytes).unwrap();
+    let found = rafted_value::inspect(&at).unwrap();
+    let damage = found.groups[0].damage.as_ref().expect("damage");
+    assert!(damage.contains(&*snapshot.to_string_lossy()), "{damage}");
+    assert_eq!(&found.damage, std::slice::from_ref(damage));
+}
+
+struct Told(std::sync::mpsc::Sender<String>);
+
+impl rafted_value::LeaderHook<Journal> for Told {
+    fn on_command_committed(
+        &self,
+        _: Option<&Journal>,
+        _: &Command,
+        number: &usize,
+        _: Option<&Journal>,
+        _: &rafted_value::Context,
+    ) {
+        let _ = self.0.send(format!("committed {number}"));
+    }
+
+    fn on_elected(&self, _: Option<&Journal>, _: rafted_value::Term) {
+        let _ = self.0.send("elected".to_owned());
+    }
+
+    fn on_restored_from_files(&self, value: Option<&Journal>) {
+        let _ = self.0.send(format!("restored {:?}", value.map(|journal| journal.entries.len())));
+    }
+
+    fn wants_values(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_hook_hears_that_its_member_was_restored_and_nothing_twice() {
+    let (network, dir) = (Loopback::new(), Dir::new());
+    let mut config = quick();
+    config.leader_hook = Some("told".to_owned());
+    let mut heard = Vec::new();
+    for round in 0..2 {
+        let (say, said) = std::sync::mpsc::channel();
+        let node = node(&network, "a", &dir.of("a")).await;
+        let group = node.group::<Journal>().hook("told", Told(say)).config(config.clone()).bootstrap();
+        let group = group.open().await.unwrap();
+        for n in 0..2 {
+            group.command(Command::Push(format!("{round} {n}"))).await.unwrap();
+        }
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|line: &String| *line == format!("committed {}", round * 2 + 2)) {
+            lines.push(said.recv_timeout(Duration::from_secs(10)).expect("it is told"));
+        }
+        heard.push(lines);
+        node.crash().await;
+    }
+    assert_eq!(heard[0], ["elected", "committed 1", "committed 2"]);
+    assert_eq!(heard[1], ["restored Some(2)", "elected", "committed 3", "committed 4"]);
+}

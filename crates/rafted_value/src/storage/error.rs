@@ -25,6 +25,9 @@ pub enum OpenFailure {
         /// The newest this build knows.
         known: u32,
     },
+    /// There is no identity.
+    #[error("this is not the directory of a node")]
+    NoNode,
     /// There is an identity and no log.
     #[error("the files of the log are missing: this is not the whole directory of a node")]
     NoLog,

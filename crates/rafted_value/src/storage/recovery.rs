@@ -50,6 +50,22 @@ impl Wal {
     }
 }
 
+/// Looks at a node's directory, and changes nothing; the log that is returned is for looking only.
+///
+/// # Errors
+///
+/// As [`Wal::open`]; and if there is no node's directory.
+pub fn look(disk: Arc<dyn Disk>) -> Result<(Wal, Found), OpenFailure> {
+    let in_directory = |error| OpenFailure::Io { file: "the directory".to_owned(), error };
+    let names = disk.list().map_err(in_directory)?;
+    let identity = Identity::read(&*disk)?.ok_or(OpenFailure::NoNode)?;
+    let (wal, mut found, torn) = read(disk, Options::default(), identity, &names)?;
+    if torn > 0 {
+        found.torn.get_or_insert((segment_name(wal.segment), wal.end));
+    }
+    Ok((wal, found))
+}
+
 /// A new directory gets its log before its identity: a directory with an identity and no log has lost it.
 fn found(disk: Arc<dyn Disk>, options: Options, identity: Identity, names: &[String]) -> io::Result<(Wal, Found)> {
     if names.iter().any(|name| is_of_a_node(&*disk, name)) {
@@ -99,6 +115,27 @@ fn recover(
     identity: Identity,
     names: &[String],
 ) -> Result<(Wal, Found), OpenFailure> {
+    let (wal, mut found, torn) = read(disk, options, identity, names)?;
+    let newest = segment_name(wal.segment);
+    let in_file = |error| OpenFailure::Io { file: newest.clone(), error };
+    if torn > 0 {
+        // Not even the header may stay: a batch of the same number will stand somewhere else.
+        write_all(&*wal.disk, &newest, wal.end, &[0; BATCH_HEADER][..torn]).map_err(in_file)?;
+        found.torn.get_or_insert((newest.clone(), wal.end));
+    }
+    // What was read may be in a cache only.
+    wal.disk.sync(&newest).and_then(|()| wal.disk.sync_dir()).map_err(in_file)?;
+    tidy(&wal, names, found.damage.is_empty());
+    Ok((wal, found))
+}
+
+/// What the directory says; nothing in it is changed. How much of a header stands where the next batch will be.
+fn read(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    identity: Identity,
+    names: &[String],
+) -> Result<(Wal, Found, usize), OpenFailure> {
     let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     segments.sort_unstable();
     let newest = *segments.last().ok_or(OpenFailure::NoLog)?;
@@ -120,17 +157,10 @@ fn recover(
     for number in segments.iter().copied().filter(|number| *number >= oldest) {
         replay.segment(read(number)?, identity.mark, number, number == newest);
     }
-    let Replay { groups, mut found, damaged, next, end, newest: room, .. } = replay.finish();
-    let in_file = |error| OpenFailure::Io { file: segment_name(newest), error };
-    let torn = room.get(end as usize..).unwrap_or_default();
-    if torn.iter().take(BATCH_HEADER).any(|byte| *byte != 0) {
-        // Not even the header may stay: a batch of the same number will stand somewhere else.
-        let zeros = [0; BATCH_HEADER];
-        write_all(&*disk, &segment_name(newest), end, &zeros[..torn.len().min(BATCH_HEADER)]).map_err(in_file)?;
-        found.torn.get_or_insert((segment_name(newest), end));
-    }
-    // What was read may be in a cache only.
-    disk.sync(&segment_name(newest)).and_then(|()| disk.sync_dir()).map_err(in_file)?;
+    let Replay { groups, found, damaged, next, end, newest: room, .. } = replay.finish();
+    let behind = room.get(end as usize..).unwrap_or_default();
+    let header = &behind[..behind.len().min(BATCH_HEADER)];
+    let torn = if header.iter().any(|byte| *byte != 0) { header.len() } else { 0 };
     let wal = Wal {
         options,
         identity,
@@ -145,8 +175,7 @@ fn recover(
         poisoned: None,
         disk,
     };
-    tidy(&wal, names, found.damage.is_empty());
-    Ok((wal, found))
+    Ok((wal, found, torn))
 }
 
 /// Removes files that were not finished, and snapshots that nobody refers to; not while anything is damaged.

@@ -3,6 +3,7 @@
 mod museum;
 mod run;
 mod storage_lab;
+mod storage_speed;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ enum Command {
     Museum(museum::Options),
     /// Does to the log of a node everything that a disk may do.
     StorageLab(storage_lab::StorageLab),
+    /// Measures the log of a node on a disk of this machine.
+    StorageSpeed(storage_speed::StorageSpeed),
 }
 
 fn main() -> ExitCode {
@@ -29,5 +32,6 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Museum(options) => museum::run(&options),
         Command::StorageLab(lab) => lab.run(),
+        Command::StorageSpeed(speed) => speed.run(),
     }
 }
