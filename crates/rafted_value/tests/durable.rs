@@ -347,7 +347,8 @@ async fn a_hook_hears_that_its_member_was_restored_and_nothing_twice() {
             group.command(Command::Push(format!("{round} {n}"))).await.unwrap();
         }
         let mut lines = Vec::new();
-        while !lines.last().is_some_and(|line: &String| *line == format!("committed {}", round * 2 + 2)) {
+        let end = format!("committed {}", round * 2 + 2);
+        while lines.last() != Some(&end) {
             lines.push(said.recv_timeout(Duration::from_secs(10)).expect("it is told"));
         }
         heard.push(lines);
