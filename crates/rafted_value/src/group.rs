@@ -119,7 +119,7 @@ impl<V: Value> Group<V> {
     /// Has many commands applied, each exactly once and in their order, and returns what became of each, in the same
     /// order. They travel and are stored together: much faster than as many calls, one after the other.
     ///
-    /// Other callers' commands may come between them, but rarely do: up to 4,096 of them, of about a mebibyte, stand
+    /// Other callers' commands may come between them, but rarely do: up to 1,024 of them, of about a mebibyte, stand
     /// side by side. One that fails does not hold up those behind it; if the time is up, those that were not sent are
     /// [`NotSent`](CommandError::NotSent). The replies to as many as travel together must fit into one message of
     /// 64 MiB: else what became of them is unknown.

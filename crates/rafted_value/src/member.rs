@@ -35,7 +35,7 @@ const ENTRY_BYTES: usize = 1 << 20;
 const ENTRY_BYTES_TOGETHER: usize = 16 << 20;
 
 /// How many reads may wait for a round.
-pub(crate) const READS: usize = 1 << 14;
+const READS: usize = 1 << 14;
 
 /// How much replicated time passes between two batches at most: what nobody noticed by a command is not counted, so
 /// that the first command after a quiet time does not end the sessions of everybody who was quiet as well.

@@ -83,12 +83,15 @@ impl<V: Value> GroupBuilder<V> {
 
     /// Founds the group: once, on its first node. Refused if a node at one of the addresses given to
     /// [`join`](GroupBuilder::join) hosts a group of that name already.
+    #[doc(alias = "create_new_consensus_group")]
     pub fn bootstrap(mut self) -> Self {
         self.bootstrap = true;
         self
     }
 
     /// Joins the group that nodes at these addresses host; one that answers is enough.
+    #[doc(alias = "join_existing_consensus_group")]
+    #[doc(alias = "add_follower")]
     pub fn join(mut self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.addresses = addresses.into_iter().map(Into::into).collect();
         self
@@ -121,6 +124,7 @@ impl<V: Value> GroupBuilder<V> {
     ///
     /// See [`OpenError`]. After an error this node has no member of the group; if it may have been taken in all the
     /// same, the group drops it again.
+    #[doc(alias = "start_link")]
     pub async fn open(self) -> Result<Group<V>, OpenError> {
         if !(1..=255).contains(&self.name.len()) {
             return Err(OpenError::InvalidName { group: self.name.chars().take(64).collect() });
