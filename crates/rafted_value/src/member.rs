@@ -28,6 +28,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 mod incarnation;
+#[cfg(test)]
+mod steps;
 
 /// After how many bytes of commands an entry is full; and at the latest, though there are more that belong together: it
 /// must fit into a message, with one more command.

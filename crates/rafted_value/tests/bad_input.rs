@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Command, Journal, Query, quick};
-use rafted_value::{CommandError, Config, Context, InsecureTcp, Loopback, Node, OpenError, Value};
+use rafted_value::{Client, CommandError, Config, Context, InsecureTcp, Loopback, Node, OpenError, Value};
 use std::time::Duration;
 
 /// Another value under the same name of a group.
@@ -124,4 +124,28 @@ async fn after_a_node_has_ended_its_handles_say_so() {
     assert!(matches!(error, CommandError::Stopped { .. }) && error.is_not_applied(), "{error}");
     assert!(journal.query(Query::Length).await.is_err());
     assert!(journal.status().await.is_err());
+}
+
+#[tokio::test]
+async fn a_group_that_could_not_be_founded_in_time_is_not_there() {
+    let network = Loopback::new();
+    let node = Node::builder().transport(network.at("a")).start().await.unwrap();
+    let mut late = 0;
+    for n in 0..20 {
+        let name = format!("group {n}");
+        let opening = node.group::<Journal>().name(&name).bootstrap();
+        let Err(error) = opening.timeout(Duration::ZERO).open().await else { continue };
+        assert!(matches!(error, OpenError::NoAnswer { .. }), "{error:?}");
+        late += 1;
+        // It takes a moment to end.
+        let client = Client::<Journal>::connect(network.at(format!("client {n}")), &name, ["a"]).await.unwrap();
+        let gone = async {
+            while client.status_of("a").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("nothing of it is left");
+        node.group::<Journal>().name(&name).bootstrap().open().await.expect("the name is free");
+    }
+    assert!(late > 0, "no time at all was always enough");
 }

@@ -78,6 +78,7 @@ impl Member {
         self.queue.clear();
         self.contacts.clear();
         self.strangers.clear();
+        self.sending.clear();
         (self.stamped, self.alarm, self.arriving, self.arrived) = (None, None, None, None);
         self.replayed = restored.base.index();
         self.ready = Ready::default();
