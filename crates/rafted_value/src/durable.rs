@@ -122,6 +122,16 @@ pub(crate) fn remember_cluster(storage: &Storage, cluster: ClusterId) -> Result<
     storage.set_cluster(cluster).map_err(|error| error.to_string())
 }
 
+/// Makes sure that nothing of a group that was removed here comes back after a restart.
+pub(crate) async fn forget(group: GroupId, host: &Arc<Host>) -> Result<(), String> {
+    let with = host.clone();
+    let forget = move || with.storage.as_ref().map_or(Ok(()), |storage| storage.forget(group));
+    match host.storage.is_some() {
+        true => host.runtime.spawn_blocking(forget).await.unwrap_or_else(|error| Err(error.to_string())),
+        false => Ok(()),
+    }
+}
+
 /// Whether the member was in the group when it ended, as far as it knew. One that was not has nothing to lose, and
 /// begins as another.
 pub(crate) fn is_member(stored: &Stored, member: MemberId) -> bool {

@@ -229,6 +229,10 @@ impl Node {
         }
         host.tombstones.add(at.group, name);
         close(host, at, Ended::Removed).await;
+        if let Err(why) = durable::forget(at.group, host).await {
+            // Nobody has it among the members any more: what comes back after a restart is nobody's.
+            tracing::error!(group = name, why, "a removed group may still be on disk");
+        }
         self.inner.hosted.remove(name, at.member);
         Ok(())
     }

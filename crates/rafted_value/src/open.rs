@@ -184,6 +184,8 @@ impl<V: Value> GroupBuilder<V> {
             Some(Ok((_, stored))) if stored.checkpoint.value != V::NAME => {
                 Err(self.joining().other_value(&stored.checkpoint.value))
             }
+            // It is being removed.
+            Some(Ok((id, _))) if host.tombstones.contain(id) => Ok(OnDisk::Nothing),
             Some(Ok((id, stored))) => {
                 let at = MemberOf { group: id, member: stored.checkpoint.member };
                 let goes_on = durable::is_member(&stored, at.member) && host.cluster.get().is_some();

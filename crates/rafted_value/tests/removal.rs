@@ -75,10 +75,28 @@ async fn the_last_member_takes_its_files_with_it() {
     let (network, dir) = (Loopback::new(), Dir::new());
     let node = async || Node::builder().transport(network.at("a")).data_dir(dir.of("a")).start().await.unwrap();
     let a = node().await;
-    let group = a.group::<Journal>().config(quick()).bootstrap().open().await.unwrap();
-    group.command(Command::Push("x".into())).await.unwrap();
-    a.remove_group("journal").await.unwrap();
-    a.stop().await;
+    for round in 0..20 {
+        let group = a.group::<Journal>().config(quick()).bootstrap().open().await.unwrap();
+        assert_eq!(group.query(Query::Length).await.unwrap(), 0, "a new group, in round {round}");
+        // Much is on its way to the disk.
+        let load: Vec<_> = (0..20)
+            .map(|_| {
+                tokio::spawn({
+                    let group = group.clone();
+                    async move { group.command(Command::Push("x".repeat(1 << 16))).await }
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        a.remove_group("journal").await.unwrap();
+        // At once: what is still on its way to the disk brings nothing back.
+        let error = a.group::<Journal>().open().await.err().unwrap();
+        assert!(matches!(error, OpenError::NothingToOpen { .. }), "{error}");
+        for call in load {
+            let _ = call.await.unwrap();
+        }
+    }
+    a.crash().await;
     let a = node().await;
     let error = a.group::<Journal>().open().await.err().unwrap();
     assert!(matches!(error, OpenError::NothingToOpen { .. }), "{error}");

@@ -177,6 +177,14 @@ impl Storage {
         self.post(Job::Changes(vec![Change::Remove(group)], Box::new(|_| {})));
     }
 
+    /// There is no member any more, and never will be again, whatever happens next. Waits for the disk.
+    pub(crate) fn forget(&self, group: GroupId) -> Result<(), String> {
+        let (done, forgotten) = std::sync::mpsc::channel();
+        let done = move |result| drop(done.send(result));
+        self.post(Job::Changes(vec![Change::Remove(group)], Box::new(done)));
+        forgotten.recv().unwrap_or_else(|_| Err("the node stopped".to_owned()))
+    }
+
     /// Writes a value into a file; durable when this returns. Waits for the disk.
     pub(crate) fn keep_value(&self, group: GroupId, meta: &SnapshotMeta, value: &[u8]) -> io::Result<()> {
         let _alone = self.shared.keeping.lock().unwrap_or_else(PoisonError::into_inner);
