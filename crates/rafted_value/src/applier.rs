@@ -136,6 +136,8 @@ pub(crate) trait Machine: Send + Sync {
     fn applied(&self) -> LogIndex;
     /// The version of the value's type in this build.
     fn value_version(&self) -> u32;
+    /// The same, if the machine is this member's by now.
+    fn applied_by(&self, member: MemberOf) -> Option<LogIndex>;
     /// Lets go of everyone who waits.
     fn stop(&self);
 }
@@ -356,17 +358,16 @@ impl<V: Value> Applier<V> {
 
     fn advanced(&self, applied: LogIndex) {
         self.applied.store(applied.0, Ordering::Release);
-        let (MemberOf { group, member }, readers) = {
+        let readers = {
             let mut line = self.line();
             line.applied = applied;
             let later = line.readers.split_off(&applied.next());
-            (line.at, mem::replace(&mut line.readers, later))
+            mem::replace(&mut line.readers, later)
         };
         for reader in readers.into_values().flatten() {
             // A reader that is gone needs no word.
             let _ = reader.send(());
         }
-        self.mailbox.post(Event::Applied { group, member, index: applied });
     }
 
     /// Tells the loop that the value cannot go on.
@@ -377,7 +378,12 @@ impl<V: Value> Applier<V> {
 
     /// The machine is another member's from here on. Returns the value that it gave up.
     fn begin(&self, at: MemberOf, keeps: bool, state: &mut StateMachine<V>) -> Option<StateMachine<V>> {
-        self.line().at = at;
+        {
+            let mut line = self.line();
+            line.at = at;
+            line.applied = if keeps { line.applied } else { LogIndex::ZERO };
+            self.applied.store(line.applied.0, Ordering::Release);
+        }
         // The default settings, which an empty log has, can always be used.
         let fresh = (!keeps).then(|| StateMachine::new(V::new(), SnapshotMeta::empty()).ok()).flatten()?;
         Some(mem::replace(state, fresh))
@@ -450,6 +456,11 @@ impl<V: Value> Machine for Applier<V> {
 
     fn applied(&self) -> LogIndex {
         LogIndex(self.applied.load(Ordering::Acquire))
+    }
+
+    fn applied_by(&self, member: MemberOf) -> Option<LogIndex> {
+        let line = self.line();
+        (line.at == member).then_some(line.applied)
     }
 
     fn stop(&self) {

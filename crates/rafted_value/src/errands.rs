@@ -124,6 +124,9 @@ mod tests {
         fn applied(&self) -> LogIndex {
             LogIndex::ZERO
         }
+        fn applied_by(&self, _: crate::contact::MemberOf) -> Option<LogIndex> {
+            None
+        }
         fn stop(&self) {}
     }
 

@@ -44,8 +44,6 @@ pub(crate) enum Event {
     Open(Box<Member>),
     /// A member ends.
     Close { member: MemberOf, why: Ended, done: oneshot::Sender<()> },
-    /// A value contains more.
-    Applied { group: GroupId, member: MemberId, index: LogIndex },
     /// A value cannot go on.
     Failed { group: GroupId, member: MemberId },
     /// A value was sent, or not.

@@ -85,6 +85,8 @@ pub(crate) struct Member {
     /// A value that arrived and waits for the core's word.
     arrived: Option<Box<dyn Any + Send>>,
     view: watch::Sender<View>,
+    /// What the view was last made from, without the contact of the leader.
+    published: Option<(View, Option<MemberId>, LogIndex)>,
     pub(crate) removed: bool,
     /// How often its timer fired since it last knew a leader.
     lonely: u32,
@@ -182,6 +184,7 @@ impl Member {
             arriving: None,
             arrived: None,
             view,
+            published: None,
             removed: false,
             lonely: 0,
             search: Arc::new(()),
@@ -234,10 +237,6 @@ impl Member {
         self.alarm = None;
         self.step(Input::Timer);
         self.look_for_a_successor(host);
-    }
-
-    pub(crate) fn on_applied(&mut self, index: LogIndex) {
-        self.step(Input::Applied(index));
     }
 
     pub(crate) fn on_persisted(&mut self, no: WriteNo) {
@@ -385,6 +384,7 @@ impl Member {
 
     /// Performs all that the core wants, until it wants nothing.
     pub(crate) fn settle(&mut self, host: &Arc<Host>) {
+        self.look_what_is_applied();
         self.propose_queue();
         let mut ready = mem::take(&mut self.ready);
         loop {
@@ -401,6 +401,14 @@ impl Member {
             self.max_command_bytes = max_command_bytes(&self.config);
         }
         self.publish();
+    }
+
+    /// Lets go of entries that the value contains. It can wait for the next turn: nobody is told of each application.
+    fn look_what_is_applied(&mut self) {
+        let me = MemberOf { group: self.group, member: self.id() };
+        if let Some(applied) = self.machine.applied_by(me).filter(|applied| *applied > self.raft.applied()) {
+            self.step(Input::Applied(applied));
+        }
     }
 
     /// Everything that was queued goes into as few entries as their size allows.
@@ -586,25 +594,31 @@ impl Member {
 
     fn publish(&mut self) {
         let me = self.id();
-        let role = self.raft.role();
         let leader = self.raft.leader().filter(|leader| *leader != me);
-        let leader = leader.and_then(|leader| self.contact_of(leader).cloned());
         let membership = self.raft.log().membership();
+        let membership_index = self.raft.log().membership_index();
         let ended = match (self.removed, self.raft.is_halted()) {
             (true, _) => Some(Ended::Removed),
             (_, true) => Some(Ended::Halted),
             _ => None,
         };
-        let view = View {
+        let mut view = View {
             at: MemberOf { group: self.group, member: me },
-            role,
+            role: self.raft.role(),
             term: self.raft.term(),
-            leader,
+            leader: None,
             member: membership.contains(me),
             voter: membership.is_voter(me),
-            settled: self.raft.log().membership_index() <= self.raft.commit() && !membership.is_joint(),
+            settled: membership_index <= self.raft.commit() && !membership.is_joint(),
             ended,
         };
+        // After every turn, and seldom news: where the leader is, is only looked up if something else changed.
+        let seen = (view.clone(), leader, membership_index);
+        if self.published.as_ref() == Some(&seen) {
+            return;
+        }
+        self.published = Some(seen);
+        view.leader = leader.and_then(|leader| self.contact_of(leader).cloned());
         self.view.send_if_modified(|old| mem::replace(old, view.clone()) != view);
     }
 

@@ -13,14 +13,14 @@ use crate::transport::Origin;
 use crate::value::{self, Panicked};
 use crate::waiting::Caller;
 use rafted_value_core::{Body, MemberId, Message, Time};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 
 /// The members of a node and their alarms.
 pub(crate) struct Shard {
     host: Arc<Host>,
-    members: HashMap<GroupId, Member>,
+    members: BTreeMap<GroupId, Member>,
     names: HashMap<String, GroupId>,
     alarms: Alarms,
     /// Members that something happened to in this turn.
@@ -36,7 +36,7 @@ impl Shard {
     pub(crate) fn new(host: Arc<Host>) -> Shard {
         Shard {
             host,
-            members: HashMap::new(),
+            members: BTreeMap::new(),
             names: HashMap::new(),
             alarms: Alarms::default(),
             touched: BTreeSet::new(),
@@ -129,7 +129,6 @@ impl Shard {
                 // Whoever asked may be gone.
                 let _ = done.send(());
             }
-            Event::Applied { group, member, index } => self.with(group, member, |it| it.on_applied(index)),
             Event::Failed { group, member } => self.with(group, member, Member::on_failure),
             Event::SnapshotSent { group, member, to, last_included } => {
                 self.with(group, member, |it| it.on_snapshot_sent(to, last_included));

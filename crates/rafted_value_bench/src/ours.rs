@@ -5,13 +5,17 @@ use rafted_value::{Config, Context, Group, Loopback, Node, Value};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// Raw bytes: encoded as such, not as a list of numbers.
+#[derive(Serialize, Deserialize)]
+pub struct Raw(#[serde(with = "serde_bytes")] pub [u8; PAYLOAD]);
+
 /// Counts bytes.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Count(u64);
 
 impl Value for Count {
     const NAME: &'static str = "count";
-    type Command = [u8; PAYLOAD];
+    type Command = Raw;
     type Reply = u64;
     type Query = ();
     type Answer = u64;
@@ -20,7 +24,7 @@ impl Value for Count {
         Count::default()
     }
 
-    fn command(&mut self, command: [u8; PAYLOAD], _context: &Context) -> u64 {
+    fn command(&mut self, Raw(command): Raw, _context: &Context) -> u64 {
         self.0 += command.len() as u64;
         self.0
     }
@@ -51,12 +55,12 @@ impl<const LEASE: bool> System for Ours<LEASE> {
         for node in &nodes[1..] {
             node.group::<Count>().join(["0"]).open().await.unwrap();
         }
-        group.command([0; PAYLOAD]).await.unwrap();
+        group.command(Raw([0; PAYLOAD])).await.unwrap();
         Ours { nodes, group }
     }
 
     async fn write(&self, payload: [u8; PAYLOAD]) {
-        self.group.command(payload).await.unwrap();
+        self.group.command(Raw(payload)).await.unwrap();
     }
 
     async fn read_index(&self) {

@@ -3,26 +3,24 @@
 use crate::membership::{Half, Membership};
 use crate::museum::{Mutant, broken};
 use crate::types::MemberId;
+use alloc::vec::Vec;
 
 /// The largest value that a majority has reached, in both halves if the membership is joint; `None` without voters.
 pub fn agreed<T: Ord + Copy>(membership: &Membership, reached: impl Fn(MemberId) -> T) -> Option<T> {
-    let old = agreed_by(membership, Half::Old, &reached)?;
     let new = agreed_by(membership, Half::New, &reached)?;
-    Some(old.min(new))
+    if !membership.is_joint() {
+        return Some(new);
+    }
+    Some(agreed_by(membership, Half::Old, &reached)?.min(new))
 }
 
-/// For a handful of voters, counting is faster than sorting and needs no memory.
 fn agreed_by<T: Ord + Copy>(membership: &Membership, half: Half, reached: &impl Fn(MemberId) -> T) -> Option<T> {
-    let voters = membership.voters_of(half).count();
-    let majority = if broken(Mutant::MajorityOffByOne) { voters.div_ceil(2) } else { voters / 2 + 1 };
-    if broken(Mutant::QuorumIsUnsorted) {
-        return membership.voters_of(half).map(reached).nth(majority - 1);
+    let mut values: Vec<T> = membership.voters_of(half).map(reached).collect();
+    if !broken(Mutant::QuorumIsUnsorted) {
+        values.sort_unstable_by(|a, b| b.cmp(a));
     }
-    membership
-        .voters_of(half)
-        .map(reached)
-        .filter(|value| membership.voters_of(half).filter(|id| reached(*id) >= *value).count() >= majority)
-        .max()
+    let majority = if broken(Mutant::MajorityOffByOne) { values.len().div_ceil(2) } else { values.len() / 2 + 1 };
+    values.get(majority.saturating_sub(1)).copied()
 }
 
 /// How an election stands.

@@ -495,6 +495,11 @@ impl Raft {
         &self.log
     }
 
+    /// The last entry that the driver said its value contains.
+    pub fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
     /// The last entry it knows to be committed.
     pub fn commit(&self) -> LogIndex {
         self.commit

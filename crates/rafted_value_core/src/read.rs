@@ -69,6 +69,9 @@ impl Raft {
     pub(crate) fn confirm_reads(&mut self) {
         let id = self.id;
         let Role::Leader(leader) = &mut self.role else { return };
+        if leader.reads.round.is_none() {
+            return;
+        }
         let round_of = |member: MemberId| match leader.progress.get(&member) {
             Some(progress) => progress.round,
             None if member == id => u64::MAX,
@@ -98,6 +101,13 @@ impl Raft {
         }
         if !self.log.membership().is_voter(self.id) && !broken(Mutant::LeaseWithoutVote) {
             // Whoever votes now may restart as the sole voter, which waits for nobody.
+            return None;
+        }
+        if self.config.clock_drift_margin >= self.config.election_timeout
+            && !self.log.membership().is_sole_voter(self.id)
+            && !broken(Mutant::LeaseIgnoresDrift)
+        {
+            // No promise is longer: nothing would be left of it.
             return None;
         }
         let promised = |member: MemberId| match leader.progress.get(&member) {

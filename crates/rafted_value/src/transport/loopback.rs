@@ -23,7 +23,7 @@ pub struct Loopback {
 
 #[derive(Default)]
 struct Wires {
-    ends: BTreeMap<String, End>,
+    ends: BTreeMap<Arc<str>, End>,
     cut: BTreeSet<(String, String)>,
     /// How likely a packet is lost, and what decides it.
     lost: f64,
@@ -80,25 +80,26 @@ impl Loopback {
 
     /// Where a packet from `from` to `to` arrives: nowhere if nobody is there, or somebody else, or a node of another
     /// cluster, or the sender itself.
-    fn end(&self, from: &str, to: &str, expected: Option<NodeId>) -> Option<Arc<dyn Inbox>> {
+    fn end(&self, from: &str, to: &str, expected: Option<NodeId>) -> Option<(Arc<str>, Arc<dyn Inbox>)> {
         let mut wires = self.wires();
         let lost = wires.lost;
         let unlucky = wires.dice.as_mut().is_some_and(|dice| dice.f64() < lost);
-        if unlucky || wires.cut.contains(&(from.to_owned(), to.to_owned())) {
+        let is_cut = !wires.cut.is_empty() && wires.cut.contains(&(from.to_owned(), to.to_owned()));
+        if unlucky || is_cut {
             return None;
         }
-        let (here, there) = (&wires.ends.get(from)?.local, wires.ends.get(to)?);
+        let (here, (address, there)) = (&wires.ends.get(from)?.local, wires.ends.get_key_value(to)?);
         let foreign = match (here.cluster.get(), there.local.cluster.get()) {
             (Some(here), Some(there)) => here != there,
             _ => false,
         };
         let mistaken = expected.is_some_and(|node| node != there.local.node) || here.node == there.local.node;
-        if foreign || mistaken { None } else { there.inbox.upgrade() }
+        if foreign || mistaken { None } else { there.inbox.upgrade().map(|inbox| (address.clone(), inbox)) }
     }
 
-    fn carry(&self, (from, node): (&str, NodeId), to: &str, expected: Option<NodeId>, packet: Packet) -> bool {
-        let Some(inbox) = self.end(from, to, expected) else { return false };
-        let (network, here, back) = (self.clone(), to.to_owned(), from.to_owned());
+    fn carry(&self, (from, node): (&Arc<str>, NodeId), to: &str, expected: Option<NodeId>, packet: Packet) -> bool {
+        let Some((here, inbox)) = self.end(from, to, expected) else { return false };
+        let (network, back) = (self.clone(), from.clone());
         let reply = Arc::new(move |packet| {
             let Some(me) = network.wires().ends.get(&here).map(|end| end.local.node) else { return };
             // The answer to a node that has gone meanwhile is lost with it.
@@ -113,6 +114,7 @@ impl Loopback {
 impl Transport for LoopbackAt {
     fn start(self: Box<Self>, local: Local, inbox: Arc<dyn Inbox>) -> BoxFuture<'static, io::Result<Arc<dyn Network>>> {
         let LoopbackAt { network, address } = *self;
+        let address: Arc<str> = address.into();
         let taken = {
             let mut wires = network.wires();
             let taken = wires.ends.contains_key(&address);
@@ -132,14 +134,14 @@ impl Transport for LoopbackAt {
 /// A node's end of the network; leaving it frees the address.
 struct Running {
     network: Loopback,
-    address: String,
+    address: Arc<str>,
     node: NodeId,
     inbox: Weak<dyn Inbox>,
 }
 
 impl Network for Running {
     fn address(&self) -> String {
-        self.address.clone()
+        self.address.to_string()
     }
 
     fn send(&self, to: &Contact, packet: Packet) {
