@@ -59,8 +59,8 @@ impl Die {
     }
 }
 
-/// Of whose entries there is a digest.
-fn digest(entry: &Entry) -> [u8; 8] {
+/// What stands for an entry.
+pub fn digest(entry: &Entry) -> [u8; 8] {
     let mut hash = entry.id.term.0 ^ 0x9e37_79b9_7f4a_7c15;
     if let Payload::Commands(bytes) = &entry.payload {
         for byte in bytes {
@@ -223,7 +223,12 @@ fn meta(last_included: EntryId) -> SnapshotMeta {
     SnapshotMeta { last_included, ..SnapshotMeta::empty() }
 }
 
-fn perform(wal: &mut Wal, disk: &dyn Disk, step: &Step) -> Result<(), String> {
+/// Does one step.
+///
+/// # Errors
+///
+/// Why it is not confirmed.
+pub fn perform(wal: &mut Wal, disk: &dyn Disk, step: &Step) -> Result<(), String> {
     let mut commit = |changes: Vec<Change>| {
         let mut batch = wal.prepare(changes);
         // A disk that is full has room again when it is asked again.

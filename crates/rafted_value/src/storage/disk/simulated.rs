@@ -153,6 +153,18 @@ impl SimulatedDisk {
         SimulatedDisk { inner: Mutex::new(inner) }
     }
 
+    /// Changes how long a file is, for a database that wants that.
+    ///
+    /// # Errors
+    ///
+    /// As every call.
+    pub fn resize(&self, name: &str, size: u64) -> io::Result<()> {
+        let mut inner = self.inner();
+        inner.call(Call::Write)?;
+        inner.file(name)?.write(Unsynced::Size(size as usize));
+        Ok(())
+    }
+
     /// Changes one bit of a file, as a device that decays does.
     pub fn flip(&self, name: &str, byte: usize, bit: u8) {
         let mut inner = self.inner();
