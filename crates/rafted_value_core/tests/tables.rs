@@ -298,3 +298,20 @@ fn only_who_was_a_member_for_sure_can_have_been_removed() {
     assert!(!learns_of_removal(&mut joiner, 1, Body::Removed), "a leader of an earlier term does not know");
     assert!(learns_of_removal(&mut joiner, 2, Body::Removed));
 }
+
+#[test]
+fn nobody_leads_term_0_and_only_the_beginning_precedes_every_entry() {
+    for (term, body) in [
+        (0, append((0, 0), 2, &[1])),
+        // An entry that a leader does not know has no term: that is no reason for it to match (C2.2).
+        (1, append((10, 0), 2, &[])),
+        (1, append((2, 0), 2, &[1])),
+        (1, append((0, 1), 2, &[1])),
+    ] {
+        let mut follower = member(3, &[1, 1], HardState::new(Term(1), None));
+        let said = tell(&mut follower, LATER, B, term, body.clone());
+        let accepted = |(_, body): &(MemberId, Body)| matches!(body, Body::AppendEntriesReply(reply) if matches!(reply.result, AppendResult::Accepted { .. }));
+        assert!(!said.iter().any(accepted), "{body:?}: {said:?}");
+        assert_eq!((follower.log().last(), follower.commit()), (EntryId::new(1, 2), LogIndex::ZERO), "{body:?}");
+    }
+}
