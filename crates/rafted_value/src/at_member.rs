@@ -2,6 +2,7 @@
 
 use crate::caller::{Ask, Whom};
 use crate::calls::{Call, Calls};
+use crate::command_id::CommandId;
 use crate::contact::Contact;
 use crate::error::{CommandError, QueryError, StatusError};
 use crate::node::Node;
@@ -68,12 +69,25 @@ impl<V: Value> AtMember<V> {
     /// # Errors
     ///
     /// [`NotLeader`](CommandError::NotLeader), with the leader if it is known: not applied.
-    /// [`NoSuchMember`](CommandError::NoSuchMember): not applied. [`Timeout`](CommandError::Timeout) or
+    /// [`NoSuchMember`](CommandError::NoSuchMember), [`NotSent`](CommandError::NotSent): not applied. [`Timeout`](CommandError::Timeout) or
     /// [`OutcomeUnknown`](CommandError::OutcomeUnknown): unknown. Others as for
     /// [`Group::command`](crate::Group::command).
     pub async fn command(&self, command: V::Command) -> Result<V::Reply, CommandError> {
         match self.call().await {
             Ok(call) => self.calls.command::<V>(&command, None, call).await,
+            Err(why) => Err(CommandError::refused(self.group(), why)),
+        }
+    }
+
+    /// As [`command`](AtMember::command), under an id that you choose; see
+    /// [`Group::command_with`](crate::Group::command_with). Asking again under the same id is safe, here and anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](AtMember::command), and [`IdReused`](CommandError::IdReused).
+    pub async fn command_with(&self, id: CommandId, command: V::Command) -> Result<V::Reply, CommandError> {
+        match self.call().await {
+            Ok(call) => self.calls.command::<V>(&command, Some(id), call).await,
             Err(why) => Err(CommandError::refused(self.group(), why)),
         }
     }

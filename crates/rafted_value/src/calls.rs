@@ -110,6 +110,14 @@ impl Calls {
         CommandError::NotSent { group: self.group().to_owned() }
     }
 
+    /// Why a command was never sent, or never to anyone who took it.
+    fn never_sent(&self, last: Option<Refused>) -> CommandError {
+        match last {
+            Some(Refused::OutcomeUnknown) | None => self.not_sent(),
+            Some(why) => CommandError::refused(self.group(), why),
+        }
+    }
+
     /// What becomes of each of so many commands; in another session if this one is gone and nothing was done.
     async fn once(
         &self,
@@ -157,7 +165,7 @@ impl Calls {
         let group = self.group().to_owned();
         match asked.perhaps_done {
             true => CommandError::Timeout { group, waited: call.limit },
-            false => CommandError::refused(&group, never_sent(asked.last)),
+            false => self.never_sent(asked.last),
         }
     }
 
@@ -167,7 +175,7 @@ impl Calls {
         }
         let registering = self.caller.until(call.until, self.session.registering.lock()).await;
         let Some(_registering) = registering else {
-            return Err(CommandError::refused(self.group(), never_sent(None)));
+            return Err(self.not_sent());
         };
         // Whoever comes second finds it done.
         loop {
@@ -188,7 +196,7 @@ impl Calls {
             }
             Some(Response::Refused(why)) => Err(CommandError::refused(self.group(), why)),
             // A registration that may have happened is no command that may have.
-            _ => Err(CommandError::refused(self.group(), never_sent(last))),
+            _ => Err(self.never_sent(last)),
         }
     }
 
@@ -266,7 +274,7 @@ pub(crate) fn decode_reply<V: Value>(outcome: Result<Bytes, CommandError>) -> Re
     value::decode(&outcome?).map_err(|error| CommandError::UndecodableReply { message: error.to_string() })
 }
 
-/// Why something was never sent, or never to anyone who took it.
+/// Why a change was never sent, or never to anyone who took it.
 fn never_sent(last: Option<Refused>) -> Refused {
     match last {
         Some(Refused::OutcomeUnknown) | None => Refused::NotLeader { leader: None },

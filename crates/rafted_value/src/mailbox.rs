@@ -100,36 +100,34 @@ impl Mailbox {
 
     /// Posts what somebody waits for, or tells them that too much waits already.
     pub(crate) fn offer(&self, event: Event) {
-        if let Some(event) = self.admit(event) {
-            self.post(event);
+        if self.put_if_room(event) {
+            self.see_to_it();
         }
-    }
-
-    /// What is offered, if there is room for it.
-    pub(crate) fn admit(&self, event: Event) -> Option<Event> {
-        if self.is_full() {
-            // Consensus repeats what matters; a caller is told.
-            event.refuse();
-            return None;
-        }
-        Some(event)
     }
 
     /// Posts to a loop that has ended are dropped, and with them their callers: nobody waits for it.
     pub(crate) fn post(&self, event: Event) {
-        if self.put(event) && !errands::take_on(|| self.me.upgrade().map(Errand::Turn)) {
+        if self.contents().put(event) {
+            self.see_to_it();
+        }
+    }
+
+    fn see_to_it(&self) {
+        if !errands::take_on(|| self.me.upgrade().map(Errand::Turn)) {
             self.notify();
         }
     }
 
-    /// Whether there is still somebody to see to it.
-    pub(crate) fn put(&self, event: Event) -> bool {
+    /// Whether it was put there, and there is still somebody to see to it.
+    pub(crate) fn put_if_room(&self, event: Event) -> bool {
         let mut contents = self.contents();
-        if !contents.closed {
-            contents.bytes += event.bytes();
-            contents.events.push(event);
+        if !contents.is_full() {
+            return contents.put(event);
         }
-        !contents.closed
+        drop(contents);
+        // Consensus repeats what matters; a caller is told.
+        event.refuse();
+        false
     }
 
     /// Everything that was posted, in order, into an empty buffer.
@@ -162,13 +160,23 @@ impl Mailbox {
         self.posted.notified().await;
     }
 
-    fn is_full(&self) -> bool {
-        let contents = self.contents();
-        contents.events.len() >= Mailbox::CAPACITY || contents.bytes >= Mailbox::CAPACITY_BYTES
-    }
-
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contents {
+    fn is_full(&self) -> bool {
+        self.events.len() >= Mailbox::CAPACITY || self.bytes >= Mailbox::CAPACITY_BYTES
+    }
+
+    /// Whether there is still somebody to see to it.
+    fn put(&mut self, event: Event) -> bool {
+        if !self.closed {
+            self.bytes += event.bytes();
+            self.events.push(event);
+        }
+        !self.closed
     }
 }
 

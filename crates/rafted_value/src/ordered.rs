@@ -114,14 +114,14 @@ impl Line {
             (number, mem::replace(&mut state.moving, true))
         };
         if !moving {
-            let turn = Turn(self.clone());
-            self.calls.caller.spawn(async move { turn.0.go_on().await });
+            let mover = Mover(Some(self.clone()));
+            self.calls.caller.spawn(mover.go_on());
         }
         (number, until, outcome)
     }
 
     /// Sends what waits, one lot after the other, until nothing does.
-    async fn go_on(&self) {
+    async fn move_on(&self) {
         while let Some(together) = self.next() {
             let commands: Vec<Bytes> = together.iter().map(|waiting| waiting.command.clone()).collect();
             let longest = together.iter().max_by_key(|waiting| waiting.until);
@@ -158,20 +158,29 @@ impl Line {
 }
 
 /// Whoever moves the line. If the node stops meanwhile, whoever waits is told.
-struct Turn(Arc<Line>);
+struct Mover(Option<Arc<Line>>);
 
-impl Drop for Turn {
+impl Mover {
+    async fn go_on(mut self) {
+        if let Some(line) = &self.0 {
+            line.move_on().await;
+        }
+        // It came to its end in good order, and may have another mover by now.
+        self.0 = None;
+    }
+}
+
+impl Drop for Mover {
     fn drop(&mut self) {
+        let Some(line) = self.0.take() else { return };
         let left = {
-            let mut state = self.0.state();
-            // A line that came to its end was left in order, and may be moved by another already.
-            if !mem::take(&mut state.moving) {
-                return;
-            }
+            let mut state = line.state();
+            state.moving = false;
             mem::take(&mut state.waiting)
         };
         for waiting in left {
-            let _ = waiting.outcome.send(Err(CommandError::Stopped { group: self.0.group() }));
+            // A caller that is gone needs no answer.
+            let _ = waiting.outcome.send(Err(CommandError::Stopped { group: line.group() }));
         }
     }
 }

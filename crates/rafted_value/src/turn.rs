@@ -68,7 +68,7 @@ impl Mailbox {
     pub(crate) async fn offer_and_turn(self: &Arc<Self>, event: Event) -> Asking<'_> {
         let others = self.callers.fetch_add(1, Ordering::Relaxed);
         let mut asking = Asking { mailbox: self, turned: false };
-        if self.admit(event).is_some_and(|event| self.put(event)) {
+        if self.put_if_room(event) {
             if others > 0 {
                 let_others_come().await;
             }

@@ -199,6 +199,20 @@ async fn an_ordered_handle_keeps_its_order_through_failovers_and_callers_that_gi
     assert!((1_800..=2_000).contains(&numbers.len()), "those that nobody waits for may be left out");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ordered_handle_serves_one_command_right_after_the_other() {
+    let node = Node::builder().start().await.unwrap();
+    let group = node.group::<Journal>().bootstrap().open().await.unwrap();
+    let ordered = group.ordered();
+    let serving = tokio::spawn(async move {
+        // The line comes to its end just when something is given to it again.
+        for n in 1..=10_000 {
+            assert_eq!(ordered.command(Command::Push(String::new())).await, Ok(n));
+        }
+    });
+    serving.await.unwrap();
+}
+
 #[tokio::test]
 async fn what_an_ordered_handle_gave_up_keeps_its_place_and_what_never_left_is_not_applied() {
     let three = three_with(unhurried()).await;
@@ -250,8 +264,12 @@ async fn one_member_is_asked_and_nobody_else() {
 
     assert_eq!(at(leader).command(Command::Push("x".into())).await.unwrap(), 1);
     assert_eq!(at(leader).query(Query::Length).await.unwrap(), 1);
+    let id = CommandId::new("billing", "x");
+    for member in [at(leader), three.groups[leader].at(three.groups[leader].member())] {
+        assert_eq!(member.command_with(id.clone(), Command::Push("x".into())).await.unwrap(), 2, "once");
+    }
     assert_eq!(at(leader).status().await.unwrap().role, "leader");
-    assert_eq!(three.groups[leader].at(three.groups[leader].member()).query(Query::Length).await.unwrap(), 1);
+    assert_eq!(three.groups[leader].at(three.groups[leader].member()).query(Query::Length).await.unwrap(), 2);
     for n in [third, (leader + 1) % 3] {
         assert_eq!(at(n).status().await.unwrap().member, three.groups[n].member());
         match at(n).command(Command::Push("y".into())).await {
@@ -273,10 +291,10 @@ async fn one_member_is_asked_and_nobody_else() {
     assert!(matches!(at(third).status().await, Err(StatusError::NoSuchMember { .. })));
 
     let client = Client::<Journal>::connect(three.network.at("client"), "journal", ["c"]).await.unwrap();
-    assert_eq!(client.at(ADDRESSES[leader]).command(Command::Push("z".into())).await.unwrap(), 2);
+    assert_eq!(client.at(ADDRESSES[leader]).command(Command::Push("z".into())).await.unwrap(), 3);
     let refused = client.at(ADDRESSES[(leader + 1) % 3]).command(Command::Push("y".into())).await;
     assert!(matches!(refused, Err(CommandError::NotLeader { .. })), "{refused:?}");
-    assert_eq!(me.query(Query::Length).await.unwrap(), 2, "what was refused was not applied");
+    assert_eq!(me.query(Query::Length).await.unwrap(), 3, "what was refused was not applied");
 }
 
 #[tokio::test]
@@ -313,6 +331,11 @@ async fn a_member_that_says_nothing_leaves_it_open_and_nobody_hangs() {
     assert!(matches!(error, CommandError::Timeout { .. }) && error.is_unknown(), "{error:?}");
     let error = at_leader.query(Query::Length).await.unwrap_err();
     assert!(matches!(error, QueryError::Timeout { .. }), "{error:?}");
+    // Without a session nothing was sent that could be applied.
+    let fresh = three.nodes[me].group::<Journal>().bootstrap().open().await.unwrap();
+    let fresh = fresh.at(three.groups[leader].member()).with_timeout(Duration::from_millis(300));
+    let error = fresh.command(Command::Push("z".into())).await.unwrap_err();
+    assert!(matches!(error, CommandError::NotSent { .. }) && error.is_not_applied(), "{error:?}");
     assert!(matches!(at_leader.status().await, Err(StatusError::Timeout { .. })));
     three.nodes[leader].crash().await;
     assert!(at_leader.command(Command::Push("y".into())).await.unwrap_err().is_unknown());

@@ -32,7 +32,7 @@ pub enum CommandError {
         /// The group.
         group: String,
     },
-    /// Not applied: the time was up before it was sent.
+    /// Not applied: the time was up before it was sent, because no leader was found, or others had to go first.
     #[error("the time was up before the command was sent to group {group:?}")]
     NotSent {
         /// The group.
