@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::mailbox::{Event, Mailbox};
 use crate::storage::{Checkpoint, Options, Said, Storage, Stored};
 use crate::timers;
-use rafted_value_core::{Append, EntryId, MemberId, Membership, Payload, Restored};
+use rafted_value_core::{Append, Entry, EntryId, MemberId, Membership, Payload, Restored, SnapshotMeta};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -135,10 +135,14 @@ pub(crate) async fn forget(group: GroupId, host: &Arc<Host>) -> Result<(), Strin
 /// Whether the member was in the group when it ended, as far as it knew. One that was not has nothing to lose, and
 /// begins as another.
 pub(crate) fn is_member(stored: &Stored, member: MemberId) -> bool {
-    let latest = stored.entries.iter().rev().find_map(|entry| match &entry.payload {
+    membership(&stored.entries, &stored.base).contains(member)
+}
+
+/// The membership in force.
+pub(crate) fn membership<'a>(entries: &'a [Entry], base: &'a SnapshotMeta) -> &'a Membership {
+    let latest = entries.iter().rev().find_map(|entry| match &entry.payload {
         Payload::Membership(membership) => Some(membership),
         _ => None,
     });
-    let membership: &Membership = latest.unwrap_or(&stored.base.membership);
-    membership.contains(member)
+    latest.unwrap_or(&base.membership)
 }

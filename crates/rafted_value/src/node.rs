@@ -77,7 +77,8 @@ impl NodeBuilder {
     /// What a group confirmed is then on the disks of a majority, and outlives the loss of power of all of them at once.
     /// A node that starts again with its directory is the same node with the same members:
     /// [`open`](GroupBuilder::open) finds them there. A directory that is lost is a member that is lost: the node
-    /// joins as another one. A directory must never be copied back from an older copy.
+    /// joins as another one. A directory must never be copied back from an older copy, and the node must be started at the
+    /// address that it had: that is where the others look for it.
     ///
     /// One thread writes, and one sync serves whatever waits. A sync that fails ends all members of the node until it
     /// starts again; a full disk is waited for.

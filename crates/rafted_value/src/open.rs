@@ -211,6 +211,7 @@ impl<V: Value> GroupBuilder<V> {
                 .map_err(|error| OpenError::Damaged { group: self.name.clone(), why: error.to_string() })?,
             None => self.first_state(V::new(), &restored)?,
         };
+        self.warn_if_moved(at.member, &restored);
         let applier = self.applier(at, state);
         Ok(self.begin_as(at, restored, applier, true))
     }
@@ -226,6 +227,15 @@ impl<V: Value> GroupBuilder<V> {
         match hook.filter(|hook| !self.hooks.contains_key(hook)) {
             Some(hook) => Err(OpenError::NoSuchHook { group: self.name.clone(), hook }),
             None => Ok(()),
+        }
+    }
+
+    fn warn_if_moved(&self, member: MemberId, restored: &Restored) {
+        let here = self.node.inner.host.contact();
+        let known = durable::membership(&restored.entries, &restored.base).get(member).cloned();
+        let known = known.and_then(|member| Profile::from_bytes(&member.contact)).map(|profile| profile.contact);
+        if let Some(known) = known.filter(|known| *known != here) {
+            tracing::warn!(group = self.name, %known, %here, "the others look for this member where it is not");
         }
     }
 

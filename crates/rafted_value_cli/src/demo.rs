@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// How many times the leader is killed on the way.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=100))]
     kills: u16,
+    /// Keep the members on disk, in a directory that goes with the demonstration: whoever is killed starts again as it was.
+    #[arg(long)]
+    durable: bool,
     /// Print one JSON object at the end.
     #[arg(long)]
     json: bool,
@@ -46,7 +49,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let lines = read_lines(&options)?;
     let screen = Screen::new(lines.len() as u64);
     screen.say("starting three processes, each with a member of one group");
-    let fleet = Fleet::start(PATIENCE).await?;
+    let fleet = Fleet::start(PATIENCE, options.durable).await?;
     let client = Client::<Queue>::connect(InsecureTcp::dial_only(), fleet::GROUP, fleet.addresses()).await?;
     let client = client.with_timeout(TIMEOUT);
     let fleet = fleet.watched(client.clone(), &screen);
@@ -104,7 +107,11 @@ async fn fail_over(fleet: &Fleet, client: &Client<Queue>, screen: &Screen) -> Re
     screen.say(&format!("kill -9 of the leader {killed}"));
     client.query(Query::Length).await?;
     let failover = at.elapsed();
-    screen.say(&format!("a new leader answers after {} ms; {killed} starts again, empty", failover.as_millis()));
+    screen.say(&format!(
+        "a new leader answers after {} ms; {killed} starts again, {}",
+        failover.as_millis(),
+        fleet.begins()
+    ));
     fleet.restart(&killed, PATIENCE).await?;
     Ok(failover)
 }

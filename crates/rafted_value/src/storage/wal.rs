@@ -115,6 +115,12 @@ impl Wal {
         self.groups.iter().map(|(group, log)| (*group, log.checkpoint.clone(), damage(group))).collect()
     }
 
+    /// The groups of this name.
+    pub(super) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = GroupId> + 'a {
+        let is_named = move |log: &GroupLog| log.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.name == name);
+        self.groups.iter().filter(move |(_, log)| is_named(log)).map(|(group, _)| *group)
+    }
+
     /// Whose directory it is.
     pub fn identity(&self) -> Identity {
         self.identity

@@ -117,17 +117,10 @@ impl Storage {
         }
     }
 
-    /// The groups that have a member here, by name.
-    pub(crate) fn groups(&self) -> Vec<(String, GroupId)> {
-        let groups = self.shared.wal().groups().into_iter();
-        groups.filter_map(|(group, checkpoint, _)| Some((checkpoint?.name, group))).collect()
-    }
-
     /// What the member of this name starts from. Waits for the disk.
     pub(crate) fn load(&self, name: &str) -> Option<Result<(GroupId, Stored), Damage>> {
         let wal = self.shared.wal();
-        let named = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().is_some_and(|it| it.name == name);
-        let (group, _, _) = wal.groups().into_iter().find(|(_, checkpoint, _)| named(checkpoint))?;
+        let group = wal.named(name).next()?;
         wal.load(group).transpose().map(|stored| stored.map(|stored| (group, stored)))
     }
 
@@ -138,11 +131,8 @@ impl Storage {
 
     /// There is a member, in place of any other of that name. Waits for the disk.
     pub(crate) fn begin(&self, group: GroupId, checkpoint: Checkpoint) -> Result<(), String> {
-        for (name, other) in self.groups() {
-            if name == checkpoint.name && other != group {
-                self.remove(other);
-            }
-        }
+        let namesakes: Vec<GroupId> = self.shared.wal().named(&checkpoint.name).collect();
+        namesakes.into_iter().filter(|other| *other != group).for_each(|other| self.remove(other));
         let (done, begun) = std::sync::mpsc::channel();
         let done = move |result| drop(done.send(result));
         self.post(Job::Changes(vec![Change::Begin(group, checkpoint)], Box::new(done)));
@@ -304,8 +294,7 @@ impl Shared {
                 (Confirmation::Changes(done), Err(why)) => done(Err(why.clone())),
             }
         }
-        groups.extend(committed?);
-        self.ask_for_snapshots(groups);
+        self.ask_for_snapshots(groups, &committed?);
         Ok(())
     }
 
@@ -339,10 +328,12 @@ impl Shared {
         }
     }
 
-    fn ask_for_snapshots(&self, groups: Vec<GroupId>) {
+    /// Of groups whose log has become long, and of those that hold up the log of all however long theirs is.
+    fn ask_for_snapshots(&self, written: Vec<GroupId>, holding: &[GroupId]) {
         let wanting: Vec<(GroupId, u64)> = {
             let wal = self.wal();
-            let wanting = groups.into_iter().filter(|group| wal.wants_snapshot(*group));
+            let wanting = written.into_iter().filter(|group| wal.wants_snapshot(*group) && !holding.contains(group));
+            let wanting = wanting.chain(holding.iter().copied());
             wanting.map(|group| (group, wal.log_bytes(group))).collect()
         };
         for (group, bytes) in wanting {

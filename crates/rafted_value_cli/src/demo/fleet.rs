@@ -4,6 +4,7 @@ use crate::demo::screen::Screen;
 use crate::values::queue::Queue;
 use rafted_value::{Client, StatusReport};
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -31,19 +32,41 @@ pub(crate) struct Fleet {
     addresses: Vec<String>,
     reports: watch::Receiver<Reports>,
     watcher: Option<JoinHandle<()>>,
+    disk: Option<Disk>,
+}
+
+/// Where the members are kept; gone with it.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new() -> Result<Disk, Box<dyn Error>> {
+        let path = std::env::temp_dir().join(format!("rafted-demo-{}", std::process::id()));
+        std::fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Disk(path))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // What is left behind is in the directory for what may be left behind.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// What each member said of itself last, in the order of the processes.
 pub(crate) type Reports = Vec<Option<StatusReport>>;
 
 impl Process {
-    async fn spawn(listen: &str, join: &[String]) -> Result<Process, Box<dyn Error>> {
+    async fn spawn(listen: &str, join: &[String], dir: Option<PathBuf>) -> Result<Process, Box<dyn Error>> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--name", GROUP, "--admin", "none", "--listen", listen]);
         match join.is_empty() {
             true => command.arg("--bootstrap"),
             false => command.arg("--join").arg(join.join(",")),
         };
+        if let Some(dir) = dir {
+            command.arg("--data-dir").arg(dir);
+        }
         // It lives until its input ends: with this process, however that ends.
         command.arg("--until-input-ends");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
@@ -62,12 +85,14 @@ impl Process {
 
 impl Fleet {
     /// Starts three processes: the first founds the group, the others join it.
-    pub(crate) async fn start(patience: Duration) -> Result<Fleet, Box<dyn Error>> {
+    pub(crate) async fn start(patience: Duration, durable: bool) -> Result<Fleet, Box<dyn Error>> {
+        let disk = if durable { Some(Disk::new()?) } else { None };
         let starting = async {
             let mut processes: Vec<Process> = Vec::new();
             let mut addresses: Vec<String> = Vec::new();
-            for _ in 0..3 {
-                let mut process = Process::spawn("127.0.0.1:0", &addresses).await?;
+            for place in 0..3 {
+                let dir = directory(disk.as_ref(), place);
+                let mut process = Process::spawn("127.0.0.1:0", &addresses, dir).await?;
                 process.expect("ready").await?;
                 addresses.push(process.address.clone());
                 processes.push(process);
@@ -77,7 +102,7 @@ impl Fleet {
         let (processes, addresses) =
             tokio::time::timeout(patience, starting).await.map_err(|_| "the processes did not start in time")??;
         let (_, reports) = watch::channel(Vec::new());
-        Ok(Fleet { processes: Mutex::new(processes), addresses, reports, watcher: None })
+        Ok(Fleet { processes: Mutex::new(processes), addresses, reports, watcher: None, disk })
     }
 
     pub(crate) fn addresses(&self) -> Vec<String> {
@@ -126,11 +151,18 @@ impl Fleet {
         Ok(self.addresses[at].clone())
     }
 
+    /// What a process has that starts again.
+    pub(crate) fn begins(&self) -> &'static str {
+        if self.disk.is_some() { "from its disk" } else { "empty" }
+    }
+
     /// Starts a process that was killed again, at the same address and with nothing in memory.
     pub(crate) async fn restart(&self, address: &str, patience: Duration) -> Result<(), Box<dyn Error>> {
         let others: Vec<String> = self.addresses.iter().filter(|other| *other != address).cloned().collect();
+        let place = self.addresses.iter().position(|other| other == address).unwrap_or(0);
+        let dir = directory(self.disk.as_ref(), place);
         let starting = async {
-            let mut process = Process::spawn(address, &others).await?;
+            let mut process = Process::spawn(address, &others, dir).await?;
             process.expect("ready").await?;
             Ok::<_, Box<dyn Error>>(process)
         };
@@ -154,6 +186,11 @@ impl Drop for Fleet {
             watcher.abort();
         }
     }
+}
+
+/// Where the process of this place keeps its member, if it does.
+fn directory(disk: Option<&Disk>, place: usize) -> Option<PathBuf> {
+    disk.map(|Disk(path)| path.join(place.to_string()))
 }
 
 fn leader(reports: &[Option<StatusReport>]) -> Option<usize> {
