@@ -3,7 +3,9 @@
 mod common;
 
 use common::{ADDRESSES, Command, Journal, Query, quick, refusal, three, three_with, unhurried};
-use rafted_value::{Client, CommandError, CommandId, Config, Group, LogIndex, MemberId, Node, QueryError, StatusError};
+use rafted_value::{
+    Client, CommandError, CommandId, Config, Group, InsecureTcp, LogIndex, MemberId, Node, QueryError, StatusError,
+};
 use std::time::Duration;
 
 #[tokio::test]
@@ -399,4 +401,45 @@ async fn reads_that_wait_for_a_majority_are_bounded() {
     }
     three.network.heal_all();
     assert!(reads.join_all().await.into_iter().all(|answer| answer == Ok(1)), "those that were taken are answered");
+}
+
+#[tokio::test]
+async fn more_handles_than_sessions_get_in_each_others_way_and_nothing_is_lost_or_repeated() {
+    let mut config = quick();
+    config.max_sessions = 1;
+    let three = three_with(config).await;
+    for n in 0..30 {
+        let reply = three.groups[n % 3].command(Command::Push(n.to_string())).await;
+        assert_eq!(reply, Ok(n + 1), "each handle registers again after the others");
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_call_crosses_a_network() {
+    let node = Node::builder().transport(InsecureTcp::listen("127.0.0.1:0")).start().await.unwrap();
+    let group = node.group::<Journal>().bootstrap().open().await.unwrap();
+    let (tcp, address) = (InsecureTcp::dial_only(), node.address());
+    let client = Client::<Journal>::connect(tcp, "journal", [address.clone()]).await.unwrap();
+    let push = |n: usize| Command::Push(n.to_string());
+
+    let outcomes = client.commands((1..=3_000).map(push)).await;
+    assert_eq!(outcomes, (1..=3_000).map(Ok).collect::<Vec<_>>());
+    let id = || CommandId::new("billing", "17");
+    assert_eq!(client.command_with(id(), push(17)).await, Ok(3_001));
+    assert_eq!(client.at(&address).command_with(id(), push(17)).await, Ok(3_001));
+    assert!(matches!(client.command_with(id(), push(18)).await, Err(CommandError::IdReused { .. })));
+    assert_eq!(client.try_command(push(0)).await, Ok(3_002));
+    let ordered = client.ordered();
+    let replies: Vec<_> = (0..100).map(|n| ordered.command(push(n))).collect();
+    for (n, reply) in replies.into_iter().enumerate() {
+        assert_eq!(reply.await, Ok(3_003 + n));
+    }
+    let at = client.at(&address);
+    assert_eq!(at.query(Query::Length).await, Ok(3_102));
+    assert_eq!(at.status().await.unwrap().member, group.member());
+    let stale = at.query_stale(Query::Length).await.unwrap();
+    assert_eq!(at.query_at_least(stale.applied, Query::Length).await.unwrap().answer, 3_102);
+    let never = at.with_timeout(Duration::from_millis(200));
+    let never = never.query_at_least(LogIndex(stale.applied.0 + 100), Query::Length).await;
+    assert!(matches!(never, Err(QueryError::Timeout { .. })), "{never:?}");
 }
