@@ -4,6 +4,7 @@ mod address;
 mod admin;
 mod ask;
 mod demo;
+mod inspect;
 mod outcome;
 mod serve;
 mod settings;
@@ -35,6 +36,9 @@ enum Verb {
     Command(ask::Options),
     /// Ask the value, linearizably
     Query(ask::Options),
+    /// What is in a member's directory, and whether all of it is sound; reads everything, changes nothing
+    #[command(visible_alias = "verify")]
+    Inspect(inspect::Options),
     /// How members are, each as its own process says
     Status(admin::Target),
     /// Who is in the group, as one member says, and how each of them is
@@ -71,6 +75,7 @@ async fn perform(verb: Verb) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Verb::Serve(options) => serve::run(options).await,
         Verb::Command(options) => code((ask::command(&options).await, options.json())),
         Verb::Query(options) => code((ask::query(&options).await, options.json())),
+        Verb::Inspect(options) => inspect::run(&options),
         Verb::Status(target) => code((admin::status(&target).await, target.json)),
         Verb::Members(target) => code((admin::members(&target).await, target.json)),
         Verb::Groups(target) => code((admin::groups(&target).await, target.json)),
