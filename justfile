@@ -17,6 +17,10 @@ scenarios:
 museum *ARGS:
     RUSTFLAGS='--cfg museum' cargo run --release --target-dir target/museum -p rafted_value_sim -- museum {{ARGS}}
 
+# Every order in which threads may see a lease, in a build of its own.
+loom:
+    RUSTFLAGS="--cfg check_loom" cargo test --release --target-dir target/loom -p rafted_value --lib every_order
+
 # The main job.
 demo *ARGS:
     cargo run --release -- demo {{ARGS}}

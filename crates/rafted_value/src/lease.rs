@@ -1,6 +1,9 @@
 //! The leader lease, published where any thread can look: a read under it needs no message and no queue.
 
+#[cfg(all(test, check_loom))]
+use loom::sync::atomic::{AtomicU64, Ordering};
 use rafted_value_core::{Lease, LogIndex, Term, Time};
+#[cfg(not(all(test, check_loom)))]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the member's loop publishes and callers' threads read.
@@ -69,7 +72,64 @@ impl LeasePublisher {
     }
 }
 
-#[cfg(test)]
+/// Every order in which a reader may see what the loop publishes: `just loom`.
+#[cfg(all(test, check_loom))]
+mod every_order {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicBool;
+    use loom::thread;
+
+    fn lease(until: u64, commit: u64) -> Option<Lease> {
+        Some(Lease { until: Time(until), commit: LogIndex(commit) })
+    }
+
+    #[test]
+    fn whoever_sees_a_deadline_sees_its_floor_or_a_later_one() {
+        loom::model(|| {
+            let published = Arc::new(PublishedLease::default());
+            let loops = thread::spawn({
+                let published = published.clone();
+                move || {
+                    let mut publisher = LeasePublisher::default();
+                    publisher.publish(&published, Term(3), lease(100, 7));
+                    publisher.publish(&published, Term(3), None);
+                    // Others led in between.
+                    publisher.publish(&published, Term(5), lease(300, 12));
+                }
+            });
+            // Each deadline lets a read through only with what was committed before it.
+            assert!(published.floor_at(Time(50)).is_none_or(|floor| floor >= LogIndex(7)));
+            assert!(published.floor_at(Time(250)).is_none_or(|floor| floor >= LogIndex(12)));
+            loops.join().unwrap();
+            assert_eq!(published.floor_at(Time(250)), Some(LogIndex(12)));
+        });
+    }
+
+    #[test]
+    fn what_somebody_elsewhere_may_have_read_is_read_here_too() {
+        loom::model(|| {
+            let published = Arc::new(PublishedLease::default());
+            let answered = Arc::new(AtomicBool::new(false));
+            let loops = thread::spawn({
+                let (published, answered) = (published.clone(), answered.clone());
+                move || {
+                    let mut publisher = LeasePublisher::default();
+                    publisher.publish(&published, Term(3), lease(100, 7));
+                    publisher.raise(&published, LogIndex(9));
+                    answered.store(true, Ordering::Release);
+                }
+            });
+            // Whoever had the answer tells the reader of it.
+            if answered.load(Ordering::Acquire) {
+                assert_eq!(published.floor_at(Time(50)), Some(LogIndex(9)));
+            }
+            loops.join().unwrap();
+        });
+    }
+}
+
+#[cfg(all(test, not(check_loom)))]
 mod tests {
     use super::*;
 
