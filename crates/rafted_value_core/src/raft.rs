@@ -406,7 +406,8 @@ impl Raft {
         }
         self.applied = index;
         let kept = index.0.saturating_sub(self.config.max_retained_committed_logs);
-        let mut to = LogIndex(kept).min(self.keep);
+        // Before the base nothing is left to be let go of, however early somebody's need begins.
+        let mut to = LogIndex(kept).min(self.keep).max(self.log.base().index());
         // However many bytes are needed: beyond the budget a follower gets the value instead.
         while to < index && self.log.bytes_between(to, index) > self.config.max_retained_bytes {
             to = to.next();

@@ -315,3 +315,28 @@ fn nobody_leads_term_0_and_only_the_beginning_precedes_every_entry() {
         assert_eq!((follower.log().last(), follower.commit()), (EntryId::new(1, 2), LogIndex::ZERO), "{body:?}");
     }
 }
+
+/// Counting from where a member once was would take as long as the log ever was.
+#[test]
+fn what_is_kept_is_counted_from_the_base_however_far_that_is() {
+    let mut follower = member(3, &[], HardState::new(Term(2), None));
+    let last_included = EntryId::new(2, 1 << 50);
+    let config = Arc::new(Config { max_retained_bytes: 1, max_retained_committed_logs: 0, ..Config::default() });
+    let snapshot = SnapshotMeta { last_included, config, ..follower.log().base().clone() };
+    tell(&mut follower, LATER, B, 2, Body::InstallSnapshot(InstallSnapshot { snapshot }));
+    let entries = entries(1 << 50, &[2, 2]);
+    let commit = LogIndex((1 << 50) + 2);
+    // Some member still needs everything.
+    let append = AppendEntries {
+        prev: last_included,
+        entries,
+        commit,
+        round: 0,
+        sent: Time(0),
+        keep: LogIndex(0),
+        quiesce: false,
+    };
+    tell(&mut follower, LATER, B, 2, Body::AppendEntries(append));
+    follower.step(LATER, Input::Applied(commit));
+    assert_eq!(follower.log().base().index(), commit, "neither of the two fits into the budget");
+}
