@@ -6,6 +6,7 @@ use rafted_value_core::MemberId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 
+mod fuzz;
 mod snapshots;
 
 /// Keeps what it was told, with the seed it was told it under, and fails however it is asked to.

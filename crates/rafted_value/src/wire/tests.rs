@@ -1,5 +1,6 @@
 //! What is sent arrives as it was; what was damaged or invented never does, and never panics.
 
+mod fuzz;
 mod golden;
 mod samples;
 
