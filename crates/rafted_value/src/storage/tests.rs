@@ -208,3 +208,40 @@ fn a_directory_that_is_not_whole_is_refused() {
         assert!(refused(&disk).contains("missing"), "{missing}: {}", refused(&disk));
     }
 }
+
+#[test]
+fn no_bytes_make_a_start_panic() {
+    let sound = Arc::new(SimulatedDisk::new());
+    let (mut wal, _) = open(&sound);
+    commit(&mut wal, [begin(1), begin(2), append(2, 1, vec![entry(1, 300)])]).unwrap();
+    for index in 1..=12 {
+        commit(&mut wal, [append(1, index, vec![entry(index, 300)])]).unwrap();
+        if index % 4 == 0 {
+            let meta = SnapshotMeta { last_included: EntryId::new(1, index), ..SnapshotMeta::empty() };
+            Wal::write_snapshot(&*sound, group_id(1), &meta, &[7; 900]).unwrap();
+            commit(&mut wal, [Change::Compact(group_id(1), meta.last_included)]).unwrap();
+        }
+    }
+    let names = sound.list().unwrap();
+    let mut dice = fastrand::Rng::with_seed(7);
+    for _ in 0..3000 {
+        let disk = Arc::new(sound.after(Loss::Nothing));
+        let name = &names[dice.usize(..names.len())];
+        let mut bytes = disk.read(name).unwrap();
+        let at = dice.usize(..bytes.len());
+        let end = (at + 1 + dice.usize(..40)).min(bytes.len());
+        match dice.u8(..4) {
+            0 => bytes[at..end].iter_mut().for_each(|byte| *byte = dice.u8(..)),
+            1 => bytes[at..end].fill(0xff),
+            2 => bytes.truncate(at),
+            _ => drop(bytes.splice(at..at, (0..end - at).map(|_| dice.u8(..)).collect::<Vec<_>>())),
+        }
+        disk.create(name, 0).unwrap();
+        disk.write_at(name, 0, &bytes).unwrap();
+        let Ok((wal, _)) = Wal::open(disk, SMALL, (node_id(7), 1)) else { continue };
+        for (group, ..) in wal.groups() {
+            // Whatever it says, it says it in words.
+            let _ = wal.load(group).map_err(|damage| damage.to_string());
+        }
+    }
+}
