@@ -21,6 +21,8 @@ pub struct Seen {
     pub entries: BTreeMap<EntryId, u64>,
     /// Everything that was ever committed.
     pub committed: Chain,
+    /// How far the leader of each term had committed, as far as that was news.
+    pub committed_in: BTreeMap<Term, LogIndex>,
     /// What was ever applied at each index.
     pub applied: BTreeMap<LogIndex, u64>,
     /// Up to where each member's log was verified by the leader of which term.
@@ -61,6 +63,7 @@ impl Seen {
         Seen {
             entries: log.backwards().map(|link| (link.id, link.hash)).collect(),
             committed: log.clone(),
+            committed_in: [(Term(0), log.last().index)].into(),
             applied: log.backwards().map(|link| (link.id.index, link.hash)).collect(),
             done: self.done.iter().copied().filter(stands).collect(),
             ..Seen::default()
@@ -75,6 +78,10 @@ impl Seen {
             self.leaders.insert(after.term(), after.id);
             self.leader_logs.insert(after.term(), after.log.clone());
         }
+        let known = self.committed.last().index;
         self.committed.extend(&after.log, after.commit);
+        if self.committed.last().index > known {
+            self.committed_in.insert(after.term(), self.committed.last().index);
+        }
     }
 }
