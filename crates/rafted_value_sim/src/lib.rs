@@ -22,6 +22,7 @@ pub mod dice;
 pub mod disk;
 mod drive;
 pub mod event;
+pub mod exhaust;
 pub mod history;
 pub mod invariants;
 pub mod member;

@@ -1,5 +1,6 @@
 //! The simulator as a program: one subcommand per chooser.
 
+mod exhaust;
 mod museum;
 mod run;
 mod storage_lab;
@@ -19,6 +20,8 @@ struct Arguments {
 enum Command {
     /// Throws dice: each seed is a run with other faults.
     Run(run::Options),
+    /// Visits every state within bounds.
+    Exhaust(exhaust::Options),
     /// Breaks one rule of the core at a time, and shows what notices.
     Museum(museum::Options),
     /// Does to the log of a node everything that a disk may do.
@@ -30,6 +33,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Exhaust(options) => exhaust::run(&options),
         Command::Museum(options) => museum::run(&options),
         Command::StorageLab(lab) => lab.run(),
         Command::StorageSpeed(speed) => speed.run(),
