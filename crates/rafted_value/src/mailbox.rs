@@ -77,6 +77,8 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct Contents {
     events: Vec<Event>,
+    /// From callers in this process that will come back to take the turn: more may join them until then.
+    gathering: Vec<Event>,
     /// What they weigh together, about.
     bytes: usize,
     closed: bool,
@@ -130,10 +132,28 @@ impl Mailbox {
         false
     }
 
+    /// The same as [`put_if_room`](Mailbox::put_if_room), but nobody sees it before [`admit`](Mailbox::admit).
+    pub(crate) fn gather_if_room(&self, event: Event) -> bool {
+        let mut contents = self.contents();
+        if !contents.is_full() {
+            return contents.gather(event);
+        }
+        drop(contents);
+        event.refuse();
+        false
+    }
+
+    /// Whoever gathered is in by now.
+    pub(crate) fn admit(&self) {
+        let mut contents = self.contents();
+        let Contents { events, gathering, .. } = &mut *contents;
+        events.append(gathering);
+    }
+
     /// Everything that was posted, in order, into an empty buffer.
     pub(crate) fn take(&self, into: &mut Vec<Event>) {
         let mut contents = self.contents();
-        contents.bytes = 0;
+        contents.bytes = contents.gathering.iter().map(Event::bytes).sum();
         std::mem::swap(into, &mut contents.events);
     }
 
@@ -146,7 +166,7 @@ impl Mailbox {
         let left = {
             let mut contents = self.contents();
             contents.closed = true;
-            std::mem::take(&mut contents.events)
+            (std::mem::take(&mut contents.events), std::mem::take(&mut contents.gathering))
         };
         drop(left);
     }
@@ -167,7 +187,7 @@ impl Mailbox {
 
 impl Contents {
     fn is_full(&self) -> bool {
-        self.events.len() >= Mailbox::CAPACITY || self.bytes >= Mailbox::CAPACITY_BYTES
+        self.events.len() + self.gathering.len() >= Mailbox::CAPACITY || self.bytes >= Mailbox::CAPACITY_BYTES
     }
 
     /// Whether there is still somebody to see to it.
@@ -175,6 +195,14 @@ impl Contents {
         if !self.closed {
             self.bytes += event.bytes();
             self.events.push(event);
+        }
+        !self.closed
+    }
+
+    fn gather(&mut self, event: Event) -> bool {
+        if !self.closed {
+            self.bytes += event.bytes();
+            self.gathering.push(event);
         }
         !self.closed
     }
@@ -275,6 +303,29 @@ mod tests {
         let (event, mut response) = call(1);
         mailbox.offer(event);
         assert!(!is_busy(&mut response), "there is room again");
+    }
+
+    #[test]
+    fn whoever_gathers_is_seen_once_admitted_and_counts_before() {
+        let mailbox = Mailbox::new();
+        let (event, _response) = call(Mailbox::CAPACITY_BYTES);
+        assert!(mailbox.gather_if_room(event));
+        assert!(mailbox.is_empty());
+        let (event, mut response) = call(1);
+        assert!(!mailbox.gather_if_room(event));
+        assert!(is_busy(&mut response), "what gathers weighs as much as what waits");
+        let mut events = Vec::new();
+        mailbox.take(&mut events);
+        assert!(events.is_empty());
+        let (event, mut response) = call(1);
+        mailbox.offer(event);
+        assert!(is_busy(&mut response), "it still weighs");
+        mailbox.admit();
+        mailbox.take(&mut events);
+        assert_eq!(events.len(), 1);
+        let (event, mut response) = call(1);
+        mailbox.offer(event);
+        assert!(!is_busy(&mut response));
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Mailbox {
     fn turn_of_the_node(&self) -> Option<Option<Time>> {
         let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
         let shard = seat.as_mut()?;
+        self.admit();
         shard.guarded_turn();
         if !shard.is_over() {
             return Some(shard.rest());
@@ -68,10 +69,18 @@ impl Mailbox {
     pub(crate) async fn offer_and_turn(self: &Arc<Self>, event: Event) -> Asking<'_> {
         let others = self.callers.fetch_add(1, Ordering::Relaxed);
         let mut asking = Asking { mailbox: self, turned: false };
-        if self.put_if_room(event) {
-            if others > 0 {
-                let_others_come().await;
+        let there = match others {
+            0 => self.put_if_room(event),
+            _ => {
+                let there = self.gather_if_room(event);
+                if there {
+                    let_others_come().await;
+                    self.admit();
+                }
+                there
             }
+        };
+        if there {
             errands::after(|| self.turn());
         }
         asking.turned = true;
