@@ -113,11 +113,12 @@ impl Raft {
         }
         self.abort_overdue_transfer();
         let (now, patience) = (self.now, self.config.election_timeout);
+        let base = self.log.base().index();
         let Role::Leader(leader) = &mut self.role else { return };
         leader.sign_of_life_due = true;
         let mut resending = Vec::new();
         for (id, progress) in &mut leader.progress {
-            if progress.heartbeat(now, patience) {
+            if progress.heartbeat(now, patience, base) {
                 resending.push(Notice::Resending { follower: *id, next: progress.next });
             }
         }

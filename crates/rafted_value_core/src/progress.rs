@@ -200,8 +200,10 @@ impl Progress {
     }
 
     /// Called at each heartbeat. A lost message is sent again: a probe at once; what was replicated when nothing was
-    /// acknowledged for `patience` and the oldest has not even arrived. Returns whether entries are sent again.
-    pub(crate) fn heartbeat(&mut self, now: Time, patience: Duration) -> bool {
+    /// acknowledged for `patience` and the oldest has not even arrived, or cannot be asked for any more: the log begins
+    /// at `base`. Returns whether entries are sent again.
+    pub(crate) fn heartbeat(&mut self, now: Time, patience: Duration, base: LogIndex) -> bool {
+        let is_known = self.claim() >= base;
         match &mut self.sending {
             Sending::Probe { waiting } => {
                 *waiting &= broken(Mutant::ProbeIsStuck);
@@ -209,7 +211,8 @@ impl Progress {
             }
             Sending::Replicate(window) => {
                 let Some(oldest) = window.messages.front() else { return false };
-                let lost = now.since(oldest.sent.max(self.moved)) >= patience && self.verified < oldest.last;
+                let overdue = now.since(oldest.sent.max(self.moved)) >= patience;
+                let lost = overdue && (self.verified < oldest.last || !is_known);
                 if lost {
                     self.probe(self.matched.next());
                 }
