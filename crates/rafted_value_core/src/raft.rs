@@ -203,7 +203,8 @@ impl Raft {
             config: log.base().config.clone(),
             role: Role::Follower(Follower::new(None, commit)),
             promised_until: Time::default(),
-            campaigns: 0,
+            // An earlier life of this member began earlier: what was said to it is not taken for an answer to this one.
+            campaigns: now.0,
             outbox: Outbox::default(),
             halted: false,
             ready: Ready::default(),

@@ -112,7 +112,8 @@ fn end_well(cluster: &mut Cluster) -> Result<(), String> {
         let (portrait, machine) = (&cluster.portraits()[id], &cluster.members()[id].machine);
         let same = portrait.log.last() == truth.log.last() && portrait.commit == truth.commit;
         if !same || machine != &cluster.members()[&leader].machine {
-            return Err(format!("{id} differs from its leader: {portrait:?}"));
+            let (role, last, commit) = (portrait.role, portrait.log.last(), portrait.commit);
+            return Err(format!("{id} differs from its leader: {role:?}, log up to {last}, commit {commit}"));
         }
     }
     Ok(())
