@@ -67,6 +67,11 @@ impl Context {
         Context { version, ..self }
     }
 
+    /// The same at another place in the log.
+    pub(crate) fn with_place(self, index: u64, offset: u32, term: u64) -> Context {
+        Context { index: LogIndex(index), offset, term: Term(term), ..self }
+    }
+
     /// The same with another index; for tests of a value.
     #[must_use]
     pub fn with_index(self, index: u64) -> Context {

@@ -52,6 +52,7 @@ mod state_machine;
 /// Not part of the API: for the storage lab of the simulator.
 #[doc(hidden)]
 pub mod storage;
+pub mod testing;
 mod timers;
 mod tombstones;
 pub mod transport;

@@ -18,7 +18,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// value, the command and the [`Context`], and nothing else: no clock, no random numbers, no files, no environment,
 /// no order of iteration of a `HashMap` or `HashSet` (use `BTreeMap`, or `indexmap`), no addresses of objects. Time
 /// and random numbers that are the same everywhere come from the [`Context`]. A member that computes something else
-/// than the others holds another value from then on, and nobody notices at once.
+/// than the others holds another value from then on, and nobody notices at once: [`testing::Check`](crate::testing::Check)
+/// does, in a unit test.
 ///
 /// # Panics in user code
 ///
