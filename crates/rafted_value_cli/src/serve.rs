@@ -13,6 +13,7 @@ use ending::Ending;
 use rafted_value::{Config, Group, GroupBuilder, InsecureTcp, Node, StatusError};
 use std::error::Error;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args)]
-#[command(after_help = ABOUT, group(clap::ArgGroup::new("start").args(["bootstrap", "join"]).required(true).multiple(true)))]
+#[command(after_help = ABOUT, group(clap::ArgGroup::new("start").args(["bootstrap", "join", "data_dir"]).required(true).multiple(true)))]
 pub(crate) struct Options {
     /// Where other members and clients reach this process; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7101", value_parser = address::parse)]
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Processes that host the group; one that answers is enough
     #[arg(long, value_name = "ADDRESS,..", value_delimiter = ',', value_parser = address::parse)]
     join: Vec<String>,
+    /// Keep the member in this directory, so that it is the same one when the process starts again; else it is in memory
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
     /// Join without ever voting
     #[arg(long, conflicts_with = "bootstrap")]
     as_learner: bool,
@@ -67,9 +71,10 @@ pub(crate) struct Options {
 }
 
 const ABOUT: &str = "\
-A group is founded once, in one process, with --bootstrap; every other process joins it. A member lives in memory:
-a process that starts again joins again, and takes the place of its earlier start. Never start it with --bootstrap
-alone while the others live, for that would be a second group of the same name: with --join as well it is refused.";
+A group is founded once, in one process, with --bootstrap; every other process joins it. A member lives in memory unless
+there is --data-dir: a process without one that starts again joins again, and takes the place of its earlier start.
+Never start it with --bootstrap alone while the others live, for that would be a second group of the same name: with
+--join as well it is refused. With --data-dir a process starts again as it was, by the same words or by that option alone.";
 
 impl Options {
     fn transport(&self) -> InsecureTcp {
@@ -134,7 +139,11 @@ async fn host<V: BuiltIn>(options: Options) -> Result<ExitCode, Box<dyn Error>> 
         Some(address) => Some(Listener::bind(&address, options.insecure_admin_network).await?),
         None => None,
     };
-    let node = Node::builder().transport(options.transport()).start().await?;
+    let mut node = Node::builder().transport(options.transport());
+    if let Some(dir) = &options.data_dir {
+        node = node.data_dir(dir);
+    }
+    let node = node.start().await?;
     say(&format!("listening {}", node.address()));
     if let Some(admin) = &admin {
         say(&format!("admin {}", admin.address()));

@@ -20,8 +20,18 @@ fn demo(arguments: &[&str], input: &str) -> Output {
 
 #[test]
 fn lines_from_standard_input_survive_a_kill() {
+    survive(&[]);
+}
+
+#[test]
+fn lines_survive_a_kill_on_disk() {
+    survive(&["--durable"]);
+}
+
+fn survive(more: &[&str]) {
     let text: String = (0..500).map(|n| format!("line {n}: colons, and \"quotes\"\n")).collect();
-    let output = demo(&["--input", "-", "--callers", "3", "--kills", "1", "--json"], &text);
+    let arguments = [&["--input", "-", "--callers", "3", "--kills", "1", "--json"], more].concat();
+    let output = demo(&arguments, &text);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
     let last = said.lines().last().unwrap_or_default();

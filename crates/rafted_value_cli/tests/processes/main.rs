@@ -1,6 +1,7 @@
 //! Real processes over TCP, on this machine.
 
 mod fleet;
+mod kill_nine;
 mod killed;
 // The values' own tests run with the program's.
 mod readme;
