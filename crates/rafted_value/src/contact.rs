@@ -8,6 +8,18 @@ use rafted_value_core::MemberId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(crate) u128);
 
+impl NodeId {
+    /// For a transport's own greeting.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// What [`to_bytes`](NodeId::to_bytes) made.
+    pub fn from_bytes(bytes: [u8; 16]) -> NodeId {
+        NodeId(u128::from_be_bytes(bytes))
+    }
+}
+
 /// Which cluster a node belongs to: made by the first bootstrap, adopted at the first join.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId(pub(crate) u128);

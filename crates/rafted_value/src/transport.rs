@@ -1,6 +1,8 @@
 //! How nodes reach each other. A node is given one transport; every group of the node shares it.
 
 use crate::contact::{ClusterId, Contact, NodeId};
+use crate::wire;
+use bytes::Bytes;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -31,6 +33,34 @@ pub trait Transport: Send + 'static {
     /// Begins to listen and to deliver what arrives into `inbox`. Called once, on the node's own runtime (tokio,
     /// one thread): tasks it spawns there end with the node.
     fn start(self: Box<Self>, local: Local, inbox: Arc<dyn Inbox>) -> BoxFuture<'static, io::Result<Arc<dyn Network>>>;
+}
+
+/// The longest packet that [`encode`] writes and [`decode`] reads, in bytes.
+const LONGEST: u32 = 64 << 20;
+
+/// A packet as bytes, which carry their own length and checksums: those that [`InsecureTcp`] sends. For transports of your own.
+///
+/// # Errors
+///
+/// If it is longer than 64 MiB.
+pub fn encode(packet: &Packet) -> io::Result<Bytes> {
+    wire::encode(packet, LONGEST).map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))
+}
+
+/// The packet that [`encode`] wrote, from exactly its bytes. Whatever they are, nothing panics, and no length in them is believed.
+///
+/// # Errors
+///
+/// What is wrong with the bytes.
+pub fn decode(bytes: &[u8]) -> io::Result<Packet> {
+    let malformed = |why| io::Error::new(io::ErrorKind::InvalidData, why);
+    let mut reader = wire::FrameReader::new(LONGEST);
+    reader.buffer().extend_from_slice(bytes);
+    let frame = reader.next().map_err(malformed)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    match reader.buffer().is_empty() {
+        true => wire::decode(frame).map_err(malformed),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "something follows at the end")),
+    }
 }
 
 /// The node that a transport serves.

@@ -64,6 +64,12 @@ fn errors_name_the_field_and_what_it_must_be() {
         (build().max_append_bytes(0), "max_append_bytes must be larger than zero"),
         (build().max_inflight_messages(0), "max_inflight_messages must be larger than zero"),
         (build().max_inflight_bytes(0), "max_inflight_bytes must be larger than zero"),
+        (build().election_timeout(SECOND * 3_601), "session_timeout must be at least election_timeout"),
+        (
+            build().election_timeout(SECOND * 86_401).session_timeout(SECOND * 86_401),
+            "election_timeout must be at most a day",
+        ),
+        (build().leader_hook("x".repeat(256)), "leader_hook must be a name of 1 to 255 bytes"),
         (build().leader_hook(""), "leader_hook must be a name of 1 to 255 bytes"),
     ];
     for (builder, message) in cases {

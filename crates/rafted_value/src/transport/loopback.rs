@@ -6,6 +6,8 @@ use crate::packet::{Chunk, Packet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// A network inside one process, and its faults.
 ///
@@ -27,12 +29,22 @@ struct Wires {
     cut: BTreeSet<(String, String)>,
     /// How likely a packet is lost, and what decides it.
     lost: f64,
+    /// How long each is on its way.
+    delay: Duration,
     dice: Option<fastrand::Rng>,
 }
 
 struct End {
     local: Local,
     inbox: Weak<dyn Inbox>,
+    runtime: Handle,
+}
+
+/// Where a packet arrives, and how late.
+struct There {
+    address: Arc<str>,
+    inbox: Arc<dyn Inbox>,
+    late: Option<(Duration, Handle)>,
 }
 
 /// One address of a [`Loopback`].
@@ -74,13 +86,19 @@ impl Loopback {
         wires.dice = Some(fastrand::Rng::with_seed(seed));
     }
 
+    /// From now on each packet is on its way for this long; zero, as at first, for not at all. Of several that are
+    /// on their way, a later one may arrive first; but not the pieces of a value.
+    pub fn delay(&self, delay: Duration) {
+        self.wires().delay = delay;
+    }
+
     fn wires(&self) -> MutexGuard<'_, Wires> {
         self.wires.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a packet from `from` to `to` arrives: nowhere if nobody is there, or somebody else, or a node of another
     /// cluster, or the sender itself.
-    fn end(&self, from: &str, to: &str, expected: Option<NodeId>) -> Option<(Arc<str>, Arc<dyn Inbox>)> {
+    fn end(&self, from: &str, to: &str, expected: Option<NodeId>) -> Option<There> {
         let mut wires = self.wires();
         let lost = wires.lost;
         let unlucky = wires.dice.as_mut().is_some_and(|dice| dice.f64() < lost);
@@ -94,19 +112,31 @@ impl Loopback {
             _ => false,
         };
         let mistaken = expected.is_some_and(|node| node != there.local.node) || here.node == there.local.node;
-        if foreign || mistaken { None } else { there.inbox.upgrade().map(|inbox| (address.clone(), inbox)) }
+        if foreign || mistaken {
+            return None;
+        }
+        let late = (!wires.delay.is_zero()).then(|| (wires.delay, there.runtime.clone()));
+        Some(There { address: address.clone(), inbox: there.inbox.upgrade()?, late })
     }
 
     fn carry(&self, (from, node): (&Arc<str>, NodeId), to: &str, expected: Option<NodeId>, packet: Packet) -> bool {
-        let Some((here, inbox)) = self.end(from, to, expected) else { return false };
+        let Some(There { address: here, inbox, late }) = self.end(from, to, expected) else { return false };
         let (network, back) = (self.clone(), from.clone());
         let reply = Arc::new(move |packet| {
             let Some(me) = network.wires().ends.get(&here).map(|end| end.local.node) else { return };
             // The answer to a node that has gone meanwhile is lost with it.
             network.carry((&here, me), &back, Some(node), packet);
         });
-        // Not while the wires are locked: whoever takes it may send.
-        inbox.deliver(Origin { node, reply }, packet);
+        let origin = Origin { node, reply };
+        match late {
+            // A piece of a value was late before it was sent, so that pieces stay in order.
+            Some((delay, runtime)) if !matches!(packet, Packet::Chunk(_)) => drop(runtime.spawn(async move {
+                tokio::time::sleep(delay).await;
+                inbox.deliver(origin, packet);
+            })),
+            // Not while the wires are locked: whoever takes it may send.
+            _ => inbox.deliver(origin, packet),
+        }
         true
     }
 }
@@ -119,7 +149,10 @@ impl Transport for LoopbackAt {
             let mut wires = network.wires();
             let taken = wires.ends.contains_key(&address);
             if !taken {
-                wires.ends.insert(address.clone(), End { local: local.clone(), inbox: Arc::downgrade(&inbox) });
+                wires.ends.insert(
+                    address.clone(),
+                    End { local: local.clone(), inbox: Arc::downgrade(&inbox), runtime: Handle::current() },
+                );
             }
             taken
         };
@@ -156,12 +189,16 @@ impl Network for Running {
     }
 
     fn send_chunk<'a>(&'a self, to: &'a Contact, chunk: Chunk) -> BoxFuture<'a, io::Result<()>> {
-        let carried = self.network.carry((&self.address, self.node), &to.address, to.node, Packet::Chunk(chunk));
-        let outcome = match carried {
-            true => Ok(()),
-            false => Err(io::Error::new(io::ErrorKind::NotConnected, format!("`{to}` cannot be reached"))),
-        };
-        Box::pin(std::future::ready(outcome))
+        let delay = self.network.wires().delay;
+        Box::pin(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            match self.network.carry((&self.address, self.node), &to.address, to.node, Packet::Chunk(chunk)) {
+                true => Ok(()),
+                false => Err(io::Error::new(io::ErrorKind::NotConnected, format!("`{to}` cannot be reached"))),
+            }
+        })
     }
 
     fn stop(&self) {
