@@ -12,7 +12,7 @@ use rafted_value_core::{Config as CoreConfig, Entry, EntryId, LogIndex, Snapshot
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A member's value with its sessions: what committed entries do.
 #[derive(Clone, PartialEq)]
@@ -65,6 +65,13 @@ impl<V: Value> Machine<V> {
     /// The last entry that the value contains.
     pub fn applied(&self) -> EntryId {
         self.0.applied()
+    }
+
+    /// A number that two machines share if their snapshots are the same.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.encode_snapshot().map_err(|error| error.to_string()).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// What is sent to members that lag, and kept on disk.

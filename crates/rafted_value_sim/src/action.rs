@@ -1,5 +1,6 @@
 //! Everything that can be done to a cluster.
 
+use crate::clients::{Ask, CallId};
 use crate::name::Node;
 use crate::network::PacketNo;
 use rafted_value_core::{MemberId, Proposal};
@@ -69,6 +70,30 @@ pub enum Action {
         /// Who is lost.
         lost: Vec<MemberId>,
     },
+    /// A client of a session calls for the first time.
+    Call {
+        /// Which call.
+        id: CallId,
+        /// To whom.
+        at: MemberId,
+        /// What for.
+        ask: Ask,
+        /// Whether the member takes it together with its next call.
+        held: bool,
+    },
+    /// A client asks again.
+    CallAgain {
+        /// Which call.
+        id: CallId,
+        /// To whom, this time.
+        at: MemberId,
+    },
+    /// A client waits no longer: it will never know.
+    GiveUp(CallId),
+    /// A durable member writes its value, so that it need not keep the log before it.
+    Save(MemberId),
+    /// A member's process ends when so many of its writes were synced, and it was not told.
+    CrashAfter(MemberId, usize),
     /// A client wants another leader.
     Transfer {
         /// At whom.

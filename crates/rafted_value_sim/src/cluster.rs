@@ -5,6 +5,7 @@
 
 use crate::action::Action;
 use crate::chain::Chain;
+use crate::clients::Clients;
 use crate::conformance::Specification;
 use crate::disk::Durability;
 use crate::event::Event;
@@ -17,8 +18,8 @@ use crate::portrait::Portrait;
 use crate::tale::Tale;
 use crate::value::initial;
 use rafted_value_core::{
-    Body, Config, HardState, Input, InstallSnapshot, Member as Seated, MemberId, Membership, Message, Restored, Seat,
-    SnapshotMeta,
+    Body, Config, EntryId, HardState, Input, InstallSnapshot, LogIndex, Member as Seated, MemberId, Membership,
+    Message, Restored, Seat, SnapshotMeta, WriteNo,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub struct Cluster {
     pub(crate) members: BTreeMap<MemberId, Member>,
     pub(crate) network: Network,
     pub(crate) history: History,
+    pub(crate) clients: Clients,
     pub(crate) portraits: BTreeMap<MemberId, Arc<Portrait>>,
     pub(crate) seen: Seen,
     /// Of the group; the checker knows no other.
@@ -50,6 +52,8 @@ pub struct Founding {
     pub config: Config,
     /// Whether they survive a crash.
     pub durability: Durability,
+    /// Whether all of that stands in the log already, as in every real group, so that whoever joins is sent the value.
+    pub begun: bool,
 }
 
 impl Founding {
@@ -57,9 +61,9 @@ impl Founding {
         let voter = |id: &MemberId| (*id, Seated { contact: bytes::Bytes::new(), seat: Seat::Voter });
         let membership = Membership::new(self.members.iter().map(voter));
         SnapshotMeta {
+            last_included: if self.begun { EntryId::new(1, 1) } else { EntryId::ZERO },
             membership: Arc::new(membership),
             config: Arc::new(self.config.clone()),
-            ..SnapshotMeta::empty()
         }
     }
 }
@@ -74,7 +78,8 @@ impl Cluster {
     pub fn found(founding: &Founding) -> Result<Cluster, Broken> {
         let mut cluster = Cluster::default();
         for id in &founding.members {
-            cluster.place(*id, founding, HardState::default(), Vec::new())?;
+            let hard_state = HardState::new(founding.base().last_included.term, None);
+            cluster.place(*id, founding, hard_state, Vec::new())?;
         }
         Ok(cluster)
     }
@@ -112,6 +117,10 @@ impl Cluster {
     ) -> Result<(), Broken> {
         let base = founding.base();
         let mut chain = Chain::rooted(base.membership.clone());
+        if founding.begun {
+            let payload = rafted_value_core::Payload::Membership(base.membership.clone());
+            chain.replace(LogIndex(1), &[rafted_value_core::Entry { id: base.last_included, payload }]);
+        }
         chain.replace(base.index().next(), &entries);
         let machine = initial(base.clone());
         let restored = Restored { hard_state, base, entries };
@@ -154,6 +163,11 @@ impl Cluster {
     /// What clients know.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// What clients with sessions called for.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
     }
 
     /// What the checker sees.
@@ -238,6 +252,18 @@ impl Cluster {
                 let id = self.history.begin_read(&label, at);
                 self.feed(at, Input::Read(id))?;
             }
+            Action::Call { id, at, ask, held } => self.call(id, at, ask, held)?,
+            Action::CallAgain { id, at } => self.call_again(id, at)?,
+            Action::GiveUp(id) => self.give_up(id),
+            Action::Save(id) => self.save(id),
+            Action::CrashAfter(id, writes) => {
+                if let Some(member) = self.members.get_mut(&id) {
+                    for _ in 0..writes {
+                        member.disk.sync();
+                    }
+                }
+                self.crash(id)?;
+            }
             Action::Transfer { at, label, to } => {
                 let id = self.history.ask(&label, Wish::Leader);
                 self.feed(at, Input::TransferLeadership { id, to })?;
@@ -290,14 +316,37 @@ impl Cluster {
     }
 
     fn sync(&mut self, id: MemberId) -> Result<(), Broken> {
-        let Some(no) = self.members.get_mut(&id).and_then(|member| member.disk.sync()) else { return Ok(()) };
-        self.feed(id, Input::Persisted(no))
+        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        let no = member.disk.sync();
+        self.synced(id, no)
     }
 
     fn flush(&mut self, id: MemberId) -> Result<(), Broken> {
         let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
-        let Some(no) = std::iter::from_fn(|| member.disk.sync()).last() else { return Ok(()) };
-        self.feed(id, Input::Persisted(no))
+        let mut last = None;
+        while member.disk.is_busy() {
+            last = member.disk.sync().or(last);
+        }
+        self.synced(id, last)
+    }
+
+    /// What is on the disk changed, whether the member hears of it or not.
+    fn synced(&mut self, id: MemberId, no: Option<WriteNo>) -> Result<(), Broken> {
+        match no {
+            Some(no) => self.feed(id, Input::Persisted(no)),
+            None => self.paint(id),
+        }
+    }
+
+    /// The value, as it is now, will stand for the log up to here once this is written.
+    fn save(&mut self, id: MemberId) {
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.raft.is_some()) else { return };
+        if member.disk.durability == Durability::Durable
+            && let Ok((meta, value)) = member.machine.snapshot()
+        {
+            let chain = member.chain.prefix(meta.index());
+            member.disk.save(meta, value, chain);
+        }
     }
 
     fn crash(&mut self, id: MemberId) -> Result<(), Broken> {

@@ -28,7 +28,16 @@ pub struct Disk {
     entries: Vec<Entry>,
     /// The synced log as the checker sees it.
     chain: Chain,
-    unsynced: VecDeque<(Write, Option<Transfer>)>,
+    unsynced: VecDeque<Pending>,
+}
+
+/// Something on its way to the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Pending {
+    /// What the core wants written; the value that comes with its snapshot.
+    Write(Write, Option<Transfer>),
+    /// The member's own value, in place of the log up to it.
+    Save(SnapshotMeta, Bytes, Chain),
 }
 
 impl Disk {
@@ -52,7 +61,22 @@ impl Disk {
 
     /// A write begins; `transfer` is the value that comes with its snapshot.
     pub fn submit(&mut self, write: Write, transfer: Option<Transfer>) {
-        self.unsynced.push_back((write, transfer));
+        self.unsynced.push_back(Pending::Write(write, transfer));
+    }
+
+    /// The member's value begins to be written. It takes its turn: what it contains must not be ahead of term and vote.
+    pub fn save(&mut self, base: SnapshotMeta, value: Bytes, chain: Chain) {
+        self.unsynced.push_back(Pending::Save(base, value, chain));
+    }
+
+    /// What stands for the log before its first entry.
+    pub fn base(&self) -> &SnapshotMeta {
+        &self.base
+    }
+
+    /// How many writes are on their way.
+    pub fn unsynced(&self) -> usize {
+        self.unsynced.len()
     }
 
     /// Whether a write is on its way.
@@ -60,9 +84,34 @@ impl Disk {
         !self.unsynced.is_empty()
     }
 
-    /// Syncs the oldest write; returns its number.
+    /// Syncs the oldest write; returns its number if the core waits for it.
     pub fn sync(&mut self) -> Option<WriteNo> {
-        let (write, transfer) = self.unsynced.pop_front()?;
+        match self.unsynced.pop_front()? {
+            Pending::Write(write, transfer) => Some(self.write(write, transfer)),
+            Pending::Save(base, value, chain) => {
+                self.keep(base, value, chain);
+                None
+            }
+        }
+    }
+
+    /// The value takes the place of the log up to it.
+    fn keep(&mut self, base: SnapshotMeta, value: Bytes, chain: Chain) {
+        if base.index() <= self.base.index() {
+            return;
+        }
+        if chain.begins(&self.chain) {
+            let gone = (base.index().0 - self.base.index().0) as usize;
+            self.entries.drain(..gone.min(self.entries.len()));
+        } else {
+            self.entries.clear();
+            self.chain = chain;
+        }
+        self.base = base;
+        self.value = value;
+    }
+
+    fn write(&mut self, write: Write, transfer: Option<Transfer>) -> WriteNo {
         if let Some(hard_state) = write.hard_state {
             self.hard_state = hard_state;
         }
@@ -77,7 +126,7 @@ impl Disk {
             self.entries.truncate(append.from.0.saturating_sub(self.base.index().0 + 1) as usize);
             self.entries.extend(append.entries);
         }
-        Some(write.no)
+        write.no
     }
 
     /// Power is gone: what was not synced never was.

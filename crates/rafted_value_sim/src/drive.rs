@@ -8,13 +8,17 @@ use crate::invariants::Broken;
 use crate::network::{Load, Packet};
 use crate::portrait::Portrait;
 use crate::tale::Tale;
-use crate::value::{Machine, Transfer};
+use crate::value::{Machine, Reply, SCRIBE, Transfer};
+use rafted_value::simulation::{self, Response, Session};
 use rafted_value_core::{
     Answer, AppendEntries, AppendResult, Ballot, Body, Entry, EntryId, Input, LogIndex, MemberId, Message, Notice,
-    ReadAnswer, Ready, Term, Write,
+    Payload, ReadAnswer, Ready, Term, Write,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// At every so many entries members must have the same value with the same sessions, byte for byte.
+const DIGEST_EVERY: u64 = 8;
 
 impl Cluster {
     /// Tells a member what happened, and it the consequences that need nobody else. Nobody hears it if it is down.
@@ -88,7 +92,7 @@ impl Cluster {
             self.answer_read(id, answer)?;
         }
         self.serve_readers(id);
-        Ok(())
+        self.serve_clients(id)
     }
 
     /// Holds the step against the specification, if that was asked for.
@@ -135,6 +139,12 @@ impl Cluster {
 
     fn hear(&mut self, id: MemberId, notice: Notice) {
         let steps_down = matches!(notice, Notice::SteppedDown { .. });
+        if let Some(member) = self.members.get_mut(&id)
+            && (steps_down || matches!(notice, Notice::BecameLeader { .. }))
+        {
+            member.awaiting.clear();
+            member.stamped = None;
+        }
         self.tales.push(Tale::Noticed(id, notice));
         let Some(member) = self.members.get_mut(&id).filter(|_| steps_down) else { return };
         for label in std::mem::take(&mut member.waiting).into_values() {
@@ -187,12 +197,15 @@ impl Cluster {
     fn apply(&mut self, id: MemberId, entries: &[Entry], inputs: &mut VecDeque<Input>) -> Result<(), Broken> {
         for entry in entries {
             let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
-            if let Some(what) = member.machine.apply(entry).halted {
+            let applied = member.machine.apply(entry);
+            if let Some(what) = applied.halted {
                 return Err(Broken { property: "the value goes on", what });
             }
             let hash = member.chain.hash_at(entry.id.index).unwrap_or_default();
             let waits = member.waiting.remove(&entry.id);
             self.observe(Event::Applied { by: id, id: entry.id, hash })?;
+            self.tell_what_ran(id, entry, &applied.responses)?;
+            self.entry_answered(id, entry.id, &applied.responses)?;
             if let Some(label) = waits {
                 self.observe(Event::Done { by: id, id: entry.id })?;
                 self.history.settle(&label, Fate::Done(entry.id));
@@ -205,7 +218,33 @@ impl Cluster {
         Ok(())
     }
 
+    /// Tells the checker what the value did with each command of an entry, and now and then what it is.
+    fn tell_what_ran(&mut self, by: MemberId, entry: &Entry, said: &[Response]) -> Result<(), Broken> {
+        if entry.id.index.0.is_multiple_of(DIGEST_EVERY) {
+            let Some(member) = self.members.get(&by) else { return Ok(()) };
+            let digest = member.machine.digest();
+            self.observe(Event::Stands { by, index: entry.id.index, digest })?;
+        }
+        let Payload::Commands(bytes) = &entry.payload else { return Ok(()) };
+        let envelopes = simulation::decode_batch(bytes.clone())
+            .map_err(|what| Broken { property: "entries can be read", what: format!("{}: {what}", entry.id) })?;
+        for (offset, (envelope, response)) in (0..).zip(envelopes.iter().zip(said)) {
+            let (Session::Command { id, number, .. }, Response::Applied(reply)) = (&envelope.session, response) else {
+                continue;
+            };
+            let Reply { place, found, .. } = simulation::decode(reply)
+                .map_err(|what| Broken { property: "replies can be read", what: format!("{}: {what}", entry.id) })?;
+            let ticket = (*id, *number);
+            let asked = *id == SCRIBE || self.clients.asked(ticket, &envelope.command);
+            self.observe(Event::Ran { by, ticket, here: (entry.id.index.0, offset), place, found, asked })?;
+        }
+        Ok(())
+    }
+
     fn answer(&mut self, id: MemberId, answer: Answer) {
+        if self.batch_answered(id, answer.id, answer.result.as_ref().ok().copied()) {
+            return;
+        }
         let (label, wish) = self.history.request(answer.id);
         let Some(member) = self.members.get_mut(&id) else { return };
         let fate = match answer.result {
@@ -223,6 +262,9 @@ impl Cluster {
     }
 
     fn answer_read(&mut self, id: MemberId, answer: ReadAnswer) -> Result<(), Broken> {
+        if self.read_answered(id, answer.id, answer.result.as_ref().ok().copied())? {
+            return Ok(());
+        }
         let label = self.history.read_label(answer.id);
         match answer.result {
             Ok(index) => {

@@ -1,6 +1,7 @@
 //! What the checker is told, one thing at a time and in the order in which they happened.
 
 use crate::portrait::Portrait;
+use rafted_value::simulation::SessionId;
 use rafted_value_core::{EntryId, LogIndex, MemberId, Term};
 use std::sync::Arc;
 
@@ -66,6 +67,30 @@ pub enum Event {
         /// The hash of the log up to it.
         hash: u64,
     },
+    /// A command was applied, or met the result of an earlier time.
+    Ran {
+        /// By whom.
+        by: MemberId,
+        /// The session and the number in it.
+        ticket: (SessionId, u64),
+        /// Where it stands: the entry, and which command of it.
+        here: (u64, u32),
+        /// Where it ran, as its reply says.
+        place: (u64, u32),
+        /// What it found, as its reply says.
+        found: Option<u64>,
+        /// Whether a client asked for exactly this.
+        asked: bool,
+    },
+    /// A member's value, with its sessions, as of an entry.
+    Stands {
+        /// Whose.
+        by: MemberId,
+        /// The entry.
+        index: LogIndex,
+        /// Of its snapshot.
+        digest: u64,
+    },
     /// A client was told that its command is done.
     Done {
         /// By whom.
@@ -95,6 +120,8 @@ impl Event {
             | Event::Acknowledged { by, .. }
             | Event::Spoke { by, .. }
             | Event::Applied { by, .. }
+            | Event::Ran { by, .. }
+            | Event::Stands { by, .. }
             | Event::Done { by, .. }
             | Event::ReadConfirmed { by, .. } => *by,
         }

@@ -69,6 +69,22 @@ pub struct History {
 }
 
 impl History {
+    /// A name for a request that no label is about.
+    pub fn issue(&mut self) -> RequestId {
+        self.issued += 1;
+        RequestId(self.issued)
+    }
+
+    /// The latest entry that some client knows to be applied.
+    pub fn known(&self) -> LogIndex {
+        self.known
+    }
+
+    /// Some client knows that this entry is applied.
+    pub fn knows(&mut self, index: LogIndex) {
+        self.known = self.known.max(index);
+    }
+
     /// A client asks for something.
     pub fn ask(&mut self, label: &str, wish: Wish) -> RequestId {
         self.issued += 1;

@@ -15,6 +15,7 @@
 pub mod action;
 pub mod calm;
 pub mod chain;
+pub mod clients;
 pub mod clock;
 pub mod cluster;
 pub mod conformance;
@@ -23,8 +24,10 @@ pub mod disk;
 mod drive;
 pub mod event;
 pub mod exhaust;
+pub mod heal;
 pub mod history;
 pub mod invariants;
+pub mod linearizable;
 pub mod member;
 pub mod museum;
 pub mod name;

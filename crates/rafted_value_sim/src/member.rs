@@ -1,10 +1,11 @@
 //! One member with everything around it: its clock, its disk, its value and the callers that wait for it.
 
 use crate::chain::Chain;
+use crate::clients::CallId;
 use crate::clock::Clock;
 use crate::disk::{Disk, Durability};
 use crate::value::{Machine, Transfer};
-use rafted_value_core::{EntryId, Lease, LogIndex, MemberId, Raft, Restored, Term, Time, Timer};
+use rafted_value_core::{EntryId, Lease, LogIndex, MemberId, Raft, ReadId, RequestId, Restored, Term, Time, Timer};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,6 +34,18 @@ pub struct Member {
     pub waiting: BTreeMap<EntryId, String>,
     /// Readers that wait for an entry to be applied.
     pub readers: BTreeMap<String, LogIndex>,
+    /// Calls that go into the next entry.
+    pub queue: Vec<CallId>,
+    /// Calls of batches that the core has not answered yet.
+    pub batches: BTreeMap<RequestId, Vec<CallId>>,
+    /// Calls that wait for an entry.
+    pub awaiting: BTreeMap<EntryId, Vec<CallId>>,
+    /// Reads of clients that the core has not answered yet, and what each must see at least.
+    pub asking: BTreeMap<ReadId, (CallId, LogIndex)>,
+    /// Reads of clients that wait for an entry to be applied.
+    pub reading: Vec<(LogIndex, CallId)>,
+    /// When it last told its followers how much time had passed.
+    pub stamped: Option<Time>,
     /// A value that arrived and that the member was just told about.
     pub arrived: Option<Transfer>,
 }
@@ -62,6 +75,12 @@ impl Member {
             waiting: BTreeMap::new(),
             readers: BTreeMap::new(),
             arrived: None,
+            queue: Vec::new(),
+            batches: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            reading: Vec::new(),
+            stamped: None,
         }
     }
 
@@ -73,6 +92,12 @@ impl Member {
         self.lease = None;
         self.arrived = None;
         self.readers.clear();
+        self.queue.clear();
+        self.batches.clear();
+        self.awaiting.clear();
+        self.asking.clear();
+        self.reading.clear();
+        self.stamped = None;
         std::mem::take(&mut self.waiting).into_values().collect()
     }
 
@@ -87,6 +112,15 @@ impl Member {
     /// Its term; that of its disk while it is down.
     pub fn term(&self) -> Term {
         self.raft.as_ref().map_or(self.disk.hard_state().term(), Raft::term)
+    }
+
+    /// How many milliseconds since the last stamp of this leadership; what is left of one counts next time.
+    pub fn stamp(&mut self, real: Duration) -> u64 {
+        let now = self.now(real);
+        let last = *self.stamped.get_or_insert(now);
+        let elapsed = now.since(last).as_millis() as u64;
+        self.stamped = Some(last.after(Duration::from_millis(elapsed)));
+        elapsed
     }
 
     /// What its value holds in notes.

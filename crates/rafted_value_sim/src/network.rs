@@ -56,6 +56,11 @@ impl Network {
         self.packets.iter().map(|(no, packet)| (*no, packet))
     }
 
+    /// Everything on its way that was sent after this packet.
+    pub fn since(&self, no: PacketNo) -> impl Iterator<Item = (PacketNo, &Packet)> {
+        self.packets.range(PacketNo(no.0 + 1)..).map(|(no, packet)| (*no, packet))
+    }
+
     /// One packet.
     pub fn get(&self, no: PacketNo) -> Option<&Packet> {
         self.packets.get(&no)

@@ -13,6 +13,8 @@ pub struct Portrait {
     pub id: MemberId,
     /// Whether its process runs.
     pub up: bool,
+    /// Whether it fell silent for good.
+    pub halted: bool,
     /// What it is.
     pub role: RoleKind,
     /// Term and vote in memory.
@@ -72,6 +74,7 @@ impl Portrait {
         Portrait {
             id: member.id,
             up: true,
+            halted: raft.is_halted(),
             role: raft.role(),
             hard_state: raft.hard_state(),
             commit: raft.commit(),
@@ -91,6 +94,7 @@ impl Portrait {
         Portrait {
             id,
             up: false,
+            halted: false,
             role: RoleKind::Follower,
             hard_state: HardState::default(),
             commit: LogIndex::ZERO,

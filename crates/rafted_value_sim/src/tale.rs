@@ -1,5 +1,6 @@
 //! What happened, as sentences: who did what and why. The words of the scenario files.
 
+use crate::clients::{CallId, Found};
 use crate::history::{Fate, Outcome};
 use crate::name::Name;
 use rafted_value_core::{
@@ -15,6 +16,14 @@ pub enum Tale {
     Noticed(MemberId, Notice),
     /// A client learned what became of a request.
     Settled(String, Fate),
+    /// A client learned what it called for.
+    Found(CallId, Found),
+    /// A call was answered with what an earlier attempt of it had come to.
+    Remembered(CallId),
+    /// A call was refused by the value's sessions.
+    TurnedDown(CallId, String),
+    /// A read was answered under a lease, without anybody being asked.
+    Peeked(CallId),
     /// A client learned what became of a read.
     Read(String, Outcome),
     /// A member's process ended.
@@ -31,6 +40,10 @@ impl fmt::Display for Tale {
             Tale::Noticed(id, notice) => write!(f, "{} {}", Name(*id), Names(notice)),
             Tale::Settled(label, fate) => write!(f, "{label}: {fate}"),
             Tale::Read(label, outcome) => write!(f, "{label}: {outcome}"),
+            Tale::Found(id, found) => write!(f, "{id} {found}"),
+            Tale::Remembered(id) => write!(f, "{id} had run already"),
+            Tale::TurnedDown(id, why) => write!(f, "{id} is refused: {why}"),
+            Tale::Peeked(id) => write!(f, "{id} is answered under the lease"),
             Tale::Crashed(id) => write!(f, "{} crashes", Name(*id)),
             Tale::Started(id) => write!(f, "{} starts", Name(*id)),
             Tale::Recovered(id, entry) => write!(f, "{} is what is left of the group, from {entry} on", Name(*id)),

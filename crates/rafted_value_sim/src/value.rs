@@ -6,7 +6,7 @@ use crate::chain::Chain;
 use bytes::Bytes;
 use rafted_value::Context;
 use rafted_value::simulation::{self, Envelope, SessionId};
-use rafted_value_core::{LogIndex, SnapshotMeta, Term};
+use rafted_value_core::{LogIndex, RequestId, SnapshotMeta, Term};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -117,15 +117,15 @@ pub fn initial(base: SnapshotMeta) -> Machine {
 pub fn note(name: &str, size: usize, number: u64) -> Bytes {
     let padded = |padding: usize| {
         let command = Command::Note(format!("{name}{}", "\0".repeat(padding)));
-        batch(vec![simulation::command(SCRIBE, number, 0, encode(&command))])
+        simulation::encode_batch(0, 0, vec![simulation::command(SCRIBE, number, 0, encode(&command))])
     };
     let bytes = padded(0);
     if bytes.len() < size { padded(size - bytes.len()) } else { bytes }
 }
 
-/// The bytes of an entry in which no time passes.
-pub fn batch(envelopes: Vec<Envelope>) -> Bytes {
-    simulation::encode_batch(0, 0, envelopes)
+/// The bytes of an entry in which so much time passes. What its leader would draw from dice follows from the request.
+pub fn batch_of(elapsed_ms: u64, request: RequestId, envelopes: Vec<Envelope>) -> Bytes {
+    simulation::encode_batch(elapsed_ms, request.0.wrapping_mul(0x9E37_79B9_7F4A_7C15), envelopes)
 }
 
 /// As the library encodes what users define.

@@ -101,7 +101,6 @@ impl<V: Value> StateMachine<V> {
         Beside { sessions: self.sessions.clone(), remembered: self.remembered.clone(), time_ms: self.time_ms }
     }
 
-    #[cfg(test)]
     /// The snapshot as bytes, without a copy of the value in between.
     pub(crate) fn encode_snapshot(&self) -> Result<Bytes, SnapshotError> {
         let value = self.value().map_err(|_| SnapshotError::Halted)?;

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::name::Node;
 use crate::portrait::Portrait;
 use bytes::Bytes;
+use rafted_value::simulation::SessionId;
 use rafted_value_core::{
     Entry, EntryId, HardState, LogIndex, Member, MemberId, Membership, Payload, RoleKind, Seat, Term,
 };
@@ -74,6 +75,12 @@ pub(crate) fn committed(mut portrait: Portrait, commit: u64) -> Portrait {
 
 pub(crate) fn moved(before: &Portrait, after: &Portrait) -> Event {
     Event::Moved { before: Arc::new(before.clone()), after: Arc::new(after.clone()) }
+}
+
+/// The first command of the first session stands in one entry and says that it ran in another.
+pub(crate) fn ran(here: u64, place: u64, asked: bool) -> Event {
+    let session = SessionId { index: LogIndex(1), offset: 0, nonce: 1 };
+    Event::Ran { by: member('A'), ticket: (session, 1), here: (here, 0), place: (place, 0), found: None, asked }
 }
 
 /// Remembers that all of these came to be, one after the other.

@@ -10,6 +10,7 @@ mod seen;
 
 mod acked_is_committed;
 mod acks_are_true;
+mod asked_for;
 mod change_needs_own_commit;
 mod change_one_at_a_time;
 mod commit_has_durable_quorum;
@@ -29,11 +30,14 @@ mod membership_from_last_entry;
 mod memberships_intersect;
 mod one_leader_per_term;
 mod only_members_counted;
+mod ran_once;
 mod read_after_own_term;
 mod read_sees_the_past;
 mod removed_leader_leaves;
 mod revealed_is_durable;
+mod same_state_everywhere;
 mod same_value_everywhere;
+mod silent_after_failure;
 mod term_never_decreases;
 mod terms_in_order;
 mod vote_for_newest_log;
@@ -44,7 +48,7 @@ mod votes_of_quorum;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-pub use seen::Seen;
+pub use seen::{Ran, Seen};
 
 use crate::event::Event;
 use crate::portrait::Portrait;
@@ -123,6 +127,10 @@ pub const ALL: &[Property] = &[
     read_after_own_term::PROPERTY,
     acked_is_committed::PROPERTY,
     revealed_is_durable::PROPERTY,
+    silent_after_failure::PROPERTY,
+    ran_once::PROPERTY,
+    asked_for::PROPERTY,
+    same_state_everywhere::PROPERTY,
 ];
 
 impl Seen {

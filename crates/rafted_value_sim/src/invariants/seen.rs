@@ -3,6 +3,7 @@
 use crate::chain::Chain;
 use crate::event::Event;
 use crate::portrait::Portrait;
+use rafted_value::simulation::SessionId;
 use rafted_value_core::{EntryId, LogIndex, MemberId, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +28,21 @@ pub struct Seen {
     pub applied: BTreeMap<LogIndex, u64>,
     /// Up to where each member's log was verified by the leader of which term.
     pub verified: BTreeMap<MemberId, (Term, LogIndex)>,
+    /// Every command that ran.
+    pub ran: BTreeMap<(SessionId, u64), Ran>,
+    /// What the value was, with its sessions, as of some entries.
+    pub digests: BTreeMap<LogIndex, u64>,
     /// Every entry of which a client was told that it is done.
     pub done: BTreeSet<EntryId>,
+}
+
+/// What is known of a command that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ran {
+    /// Where it ran: the entry, and which command of it.
+    pub place: (u64, u32),
+    /// What it found.
+    pub found: Option<u64>,
 }
 
 impl Seen {
@@ -49,6 +63,12 @@ impl Seen {
             Event::Applied { id, hash, .. } => {
                 self.applied.insert(id.index, hash);
             }
+            Event::Ran { ticket, place, found, .. } => {
+                self.ran.insert(ticket, Ran { place, found });
+            }
+            Event::Stands { index, digest, .. } => {
+                self.digests.insert(index, digest);
+            }
             Event::Done { id, .. } => {
                 self.done.insert(id);
             }
@@ -66,6 +86,13 @@ impl Seen {
             committed_in: [(Term(0), log.last().index)].into(),
             applied: log.backwards().map(|link| (link.id.index, link.hash)).collect(),
             done: self.done.iter().copied().filter(stands).collect(),
+            ran: self
+                .ran
+                .iter()
+                .filter(|(_, ran)| ran.place.0 <= log.last().index.0)
+                .map(|(it, at)| (*it, *at))
+                .collect(),
+            digests: self.digests.range(..=log.last().index).map(|(index, digest)| (*index, *digest)).collect(),
             ..Seen::default()
         }
     }

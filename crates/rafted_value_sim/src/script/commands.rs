@@ -1,12 +1,13 @@
 //! Commands that change something.
 
 use super::stage::{Stage, describe};
-use super::words::{Said, after, duration, link, member, node, number, settings};
+use super::words::{Said, after, ask, call, duration, link, member, node, number, settings};
 use super::{expect, show};
 use crate::action::Action;
 use crate::clock::RIGHT;
 use crate::cluster::{Cluster, Founding};
 use crate::disk::Durability;
+use crate::heal;
 use crate::name::Node;
 use crate::network::PacketNo;
 use crate::value::note;
@@ -38,8 +39,14 @@ pub(super) fn perform(stage: &mut Stage, command: &str, lines: &mut Lines) -> Sa
         "cut" | "mend" | "isolate" | "rejoin" | "heal" => links(stage, verb, rest, lines),
         "hold" | "release" => hold(stage, *verb == "hold", rest),
         "deliver" | "drop" | "duplicate" | "misroute" => packets(stage, verb, rest, lines),
-        "persist" | "flush" | "fail" | "crash" | "restart" | "start" | "quiesce" | "wake" => {
+        "save" | "persist" | "flush" | "fail" | "crash" | "restart" | "start" | "quiesce" | "wake" => {
             process(stage, verb, rest, lines)
+        }
+        "call" | "again" | "forget" => client(stage, verb, rest, lines),
+        "heal-everything" => heal::heal(&mut stage.cluster).map(drop),
+        "never" => {
+            stage.never.push(rest.join(" "));
+            Ok(())
         }
         "mark" => {
             stage.told.clear();
@@ -51,12 +58,13 @@ pub(super) fn perform(stage: &mut Stage, command: &str, lines: &mut Lines) -> Sa
     }
 }
 
-/// `cluster A B C [durable] [key=value ..]`, `bootstrap A [durable] [key=value ..]`
+/// `cluster A B C [durable] [begun] [key=value ..]`, `bootstrap A [durable] [key=value ..]`
 fn found(stage: &mut Stage, verb: &str, words: &[&str]) -> Said<()> {
     let letters = words.iter().filter(|word| word.len() == 1);
     let members: Vec<MemberId> = letters.map(|word| Ok(node(word)?.member(1))).collect::<Said<_>>()?;
     let durability = if words.contains(&"durable") { Durability::Durable } else { Durability::Memory };
-    let founding = Founding { members, config: settings(Config::default(), words)?, durability };
+    let begun = words.contains(&"begun");
+    let founding = Founding { members, config: settings(Config::default(), words)?, durability, begun };
     let cluster = match (verb, founding.members.first()) {
         ("bootstrap", Some(first)) => Cluster::bootstrap(*first, &founding),
         _ => Cluster::found(&founding),
@@ -94,8 +102,13 @@ fn time(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Sai
     let id = member(&stage.cluster, first(words)?)?;
     match verb {
         "clock" => {
-            let percent = words.get(1).and_then(|word| word.strip_suffix('%')).ok_or("clock A 105%")?;
-            stage.act(Action::Drift(id, number(percent)? as u32 * (RIGHT / 100)), lines)
+            let rate = nth(words, 1)?;
+            let rate = match (rate.strip_suffix('%'), rate.strip_suffix("ppm")) {
+                (Some(percent), _) => number(percent)? as u32 * (RIGHT / 100),
+                (_, Some(parts)) => number(parts)? as u32,
+                _ => return Err("clock A 105%".to_owned()),
+            };
+            stage.act(Action::Drift(id, rate), lines)
         }
         "fire" => stage.act(Action::Fire(id), lines),
         "beat" => {
@@ -116,6 +129,21 @@ fn time(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Sai
             }
         }
     }
+}
+
+/// `call c1.5 A put 1 17 [held]` (see [`words::ask`](super::words::ask)), `again c1.5 B`, `forget c1.5`
+fn client(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Said<()> {
+    let id = call(first(words)?)?;
+    if verb == "forget" {
+        return stage.act(Action::GiveUp(id), lines);
+    }
+    let at = member(&stage.cluster, nth(words, 1)?)?;
+    if verb == "again" {
+        return stage.act(Action::CallAgain { id, at }, lines);
+    }
+    let held = words.last() == Some(&"held");
+    let ask = ask(&words[2..words.len() - usize::from(held)])?;
+    stage.act(Action::Call { id, at, ask, held }, lines)
 }
 
 /// What clients and operators want: `propose A x y [size=100]`, `read A r`, `transfer A B`, `configure A key=value`,
@@ -246,11 +274,21 @@ fn hold(stage: &mut Stage, holds: bool, words: &[&str]) -> Said<()> {
     Ok(())
 }
 
-/// `deliver|drop|duplicate [first|last] A->B [words of its description]`, `misroute A->B to C`
+/// Which of several packets.
+enum Which {
+    /// So many have been on the link for longer, and itself; from 1.
+    Nth(usize),
+    Last,
+}
+
+/// `deliver|drop|duplicate [first|last|2] A->B [words of its description]`, `misroute A->B to C`
 fn packets(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Said<()> {
     let (which, words) = match words {
-        ["first", rest @ ..] => (Some("first"), rest),
-        ["last", rest @ ..] => (Some("last"), rest),
+        ["first", rest @ ..] => (Some(Which::Nth(1)), rest),
+        ["last", rest @ ..] => (Some(Which::Last), rest),
+        [nth, rest @ ..] if nth.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (Some(Which::Nth(number(nth)? as usize)), rest)
+        }
         rest => (None, rest),
     };
     let ends = words.first().and_then(|word| link(word)).ok_or("name a link: A->B")??;
@@ -259,8 +297,8 @@ fn packets(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> 
     let filter = if astray.is_some() { String::new() } else { words[1..].join(" ") };
     let found = stage.packets_on(ends, &filter);
     let chosen: Vec<PacketNo> = match which {
-        Some("first") => found.into_iter().take(1).collect(),
-        Some(_) => found.into_iter().rev().take(1).collect(),
+        Some(Which::Nth(nth)) => found.into_iter().skip(nth.saturating_sub(1)).take(1).collect(),
+        Some(Which::Last) => found.into_iter().rev().take(1).collect(),
         None => found,
     };
     if chosen.is_empty() {
@@ -281,8 +319,8 @@ fn packets(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> 
     Ok(())
 }
 
-/// `persist A [all]` (its oldest write, or one after the other), `flush A` (all as one), `fail A`, `crash A`, `restart A`, `start D` (a new member),
-/// `quiesce A`, `wake B`
+/// `save A` (its own value), `crash A after 2` (of its writes were synced), `persist A [all]` (its oldest write, or one
+/// after the other), `flush A` (all as one), `fail A`, `crash A`, `restart A`, `start D` (a new member), `quiesce A`, `wake B`
 fn process(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> Said<()> {
     if verb == "persist" && words.contains(&"all") {
         let id = member(&stage.cluster, first(words)?)?;
@@ -291,9 +329,14 @@ fn process(stage: &mut Stage, verb: &str, words: &[&str], lines: &mut Lines) -> 
         }
         return Ok(());
     }
+    if let [word, "after", writes] = words {
+        let id = member(&stage.cluster, word)?;
+        return stage.act(Action::CrashAfter(id, number(writes)? as usize), lines);
+    }
     for word in words {
         let id = member(&stage.cluster, word)?;
         let action = match verb {
+            "save" => Action::Save(id),
             "persist" => Action::Sync(id),
             "flush" => Action::Flush(id),
             "fail" => Action::FailDisk(id),

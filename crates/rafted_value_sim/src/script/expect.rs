@@ -21,6 +21,7 @@ pub(super) fn expect(stage: &Stage, words: &[&str]) -> Said<()> {
         "times" => times(stage, rest),
         "flying" => flying(stage, rest),
         "same" => same(stage),
+        "linearizable" => crate::linearizable::check_all(stage.cluster.clients(), &stage.cluster.seen.ran).map(drop),
         "value" => {
             let member =
                 stage.cluster.members().get(&member(&stage.cluster, nth(rest, 0)?)?).ok_or("no such member")?;

@@ -15,9 +15,15 @@
 
 mod commands;
 mod expect;
+mod lenient;
+mod print;
 mod show;
 mod stage;
 mod words;
+
+pub(crate) use lenient::message as panic_message;
+pub use lenient::{Told, plays};
+pub use print::{command_of, founding_of};
 
 use stage::Stage;
 use std::fmt;

@@ -20,6 +20,8 @@ pub(super) struct Stage {
     pub(super) founding: Option<Founding>,
     /// How things go on by themselves; what is held back waits until it is named.
     pub(super) calm: Calm,
+    /// What must never be said.
+    pub(super) never: Vec<String>,
     /// How many notes were proposed.
     pub(super) notes: u64,
     /// Every line told since the last `mark`.
@@ -30,8 +32,13 @@ impl Stage {
     /// Does one thing and tells what came of it.
     pub(super) fn act(&mut self, action: Action, lines: &mut Vec<String>) -> Said<()> {
         let tales = self.cluster.perform(action).map_err(|broken| broken.to_string())?;
+        let from = self.told.len();
         self.tell(&tales, lines);
-        Ok(())
+        let new = &self.told[from..];
+        match self.never.iter().find(|text| new.iter().any(|line| line.contains(*text))) {
+            Some(text) => Err(format!("BROKEN never {text:?}: it was said")),
+            None => Ok(()),
+        }
     }
 
     fn tell(&mut self, tales: &[Tale], lines: &mut Vec<String>) {
@@ -59,7 +66,8 @@ impl Stage {
     pub(super) fn packets_on(&self, (from, to): (Node, Node), filter: &str) -> Vec<PacketNo> {
         let on_it = |packet: &Packet| node_of(packet.from) == from && node_of(packet.to) == to;
         let packets = self.cluster.network().packets();
-        packets.filter(|(_, packet)| on_it(packet) && describe(packet).contains(filter)).map(|(no, _)| no).collect()
+        let fits = |packet: &Packet| on_it(packet) && (filter.is_empty() || describe(packet).contains(filter));
+        packets.filter(|(_, packet)| fits(packet)).map(|(no, _)| no).collect()
     }
 
     /// The leader of the highest term among those that run.

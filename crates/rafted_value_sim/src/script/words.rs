@@ -1,7 +1,9 @@
 //! Reads the words of commands.
 
+use crate::clients::{Ask, CallId};
 use crate::cluster::Cluster;
 use crate::name::{Name, Node};
+use rafted_value::simulation;
 use rafted_value_core::{Config, MemberId};
 use std::time::Duration;
 
@@ -29,14 +31,38 @@ pub(super) fn member(cluster: &Cluster, word: &str) -> Said<MemberId> {
     Ok(node.member(number(life)? as u32))
 }
 
+/// A call of a client: `c1.5`.
+pub(super) fn call(word: &str) -> Said<CallId> {
+    let parts = word.strip_prefix('c').and_then(|rest| rest.split_once('.'));
+    let parsed = parts.and_then(|(client, number)| Some(CallId(client.parse().ok()?, number.parse().ok()?)));
+    parsed.ok_or_else(|| format!("{word} is not a call, such as c1.5"))
+}
+
+/// What a client asks for: `register`, `put 1 17`, `replace 1 none 17`, `replace 1 17 18`, `get 1`, `peek 1`.
+pub(super) fn ask(words: &[&str]) -> Said<Ask> {
+    let register = |word: &str| Ok::<u8, String>(number(word)? as u8);
+    match *words {
+        ["register"] => Ok(Ask::Register),
+        ["put", at, item] => Ok(Ask::Put(register(at)?, number(item)?)),
+        ["replace", at, "none", item] => Ok(Ask::Replace(register(at)?, None, number(item)?)),
+        ["replace", at, old, item] => Ok(Ask::Replace(register(at)?, Some(number(old)?), number(item)?)),
+        ["get", at] => Ok(Ask::Get(register(at)?)),
+        ["peek", at] => Ok(Ask::Peek(register(at)?)),
+        _ => Err(format!("nobody can be asked to {}", words.join(" "))),
+    }
+}
+
 /// A number.
 pub(super) fn number(word: &str) -> Said<u64> {
     word.parse().map_err(|_| format!("{word} is not a number"))
 }
 
-/// A duration: `200ms` or `3s`.
+/// A duration: `200ms`, `3s`, or `17ns`.
 pub(super) fn duration(word: &str) -> Said<Duration> {
     let wrong = || format!("{word} is not a duration");
+    if let Some(nanos) = word.strip_suffix("ns") {
+        return nanos.parse().map(Duration::from_nanos).map_err(|_| wrong());
+    }
     if let Some(millis) = word.strip_suffix("ms") {
         return millis.parse().map(Duration::from_millis).map_err(|_| wrong());
     }
@@ -69,7 +95,13 @@ pub(super) fn settings(mut config: Config, words: &[&str]) -> Said<Config> {
             "uncommitted" => config.max_uncommitted_bytes = number(value)?,
             "append" => config.max_append_bytes = number(value)?,
             "inflight" => config.max_inflight_messages = number(value)? as u32,
+            "inflight_bytes" => config.max_inflight_bytes = number(value)?,
             "learner" => config.learner_timeout = duration(value)?,
+            "sessions" => {
+                let mut ours = simulation::from_core(&config)?;
+                ours.max_sessions = number(value)? as u32;
+                config.extra = simulation::to_core(&ours).extra;
+            }
             _ => return Err(format!("{key} is not a setting")),
         }
     }
