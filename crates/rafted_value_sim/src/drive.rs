@@ -26,7 +26,7 @@ impl Cluster {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let claim = match &input {
-                Input::Message(message) => claim_of(message),
+                Input::Message(message) if message.to == id => claim_of(message),
                 _ => None,
             };
             let now = self.now;

@@ -117,7 +117,10 @@ impl Attempt {
                 let rest: Vec<&str> = first.split(' ').filter(|word| *word != node.to_string()).collect();
                 *first = rest.join(" ");
             }
-            self.try_instead(lines);
+            let founded = lines.first().is_some_and(|first| first.split(' ').any(|word| word.len() == 1));
+            if founded {
+                self.try_instead(lines);
+            }
         }
     }
 

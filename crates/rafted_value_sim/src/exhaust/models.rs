@@ -131,7 +131,7 @@ fn founding(durability: Durability) -> Founding {
         learner_timeout: Duration::ZERO,
         ..Config::default()
     };
-    Founding { members: (0..3).map(member).collect(), config, durability }
+    Founding { members: (0..3).map(member).collect(), config, durability, begun: false }
 }
 
 fn found(durability: Durability) -> Cluster {
