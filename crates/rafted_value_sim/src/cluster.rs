@@ -17,6 +17,7 @@ use crate::network::{Load, Network, Packet, PacketNo};
 use crate::portrait::Portrait;
 use crate::tale::Tale;
 use crate::value::initial;
+use rafted_value_core::museum::{Mutant, broken};
 use rafted_value_core::{
     Body, Config, EntryId, HardState, Input, InstallSnapshot, LogIndex, Member as Seated, MemberId, Membership,
     Message, Restored, Seat, SnapshotMeta, WriteNo,
@@ -375,7 +376,8 @@ impl Cluster {
         let now = self.now;
         let Some(member) = self.members.get_mut(&id).filter(|member| member.raft.is_none()) else { return Ok(()) };
         if member.disk.durability == Durability::Memory {
-            return self.join(node_of(id).member(life_of(id) + 1));
+            let life = if broken(Mutant::MemoryKeepsIdentity) { 0 } else { 1 };
+            return self.join(node_of(id).member(life_of(id) + life));
         }
         member.restart(now);
         self.tales.push(Tale::Started(id));
