@@ -177,15 +177,22 @@ fn insecure(listen: &str) -> String {
     )
 }
 
-/// Hands over, and waits for that, unless it is asked to end once more.
+/// Hands over, and waits for that, unless a second signal comes. A signal after the end of the input is no second one:
+/// whoever ends often does both.
 async fn stop(node: &Node, ending: &mut Ending, why: &str) -> Result<ExitCode, Box<dyn Error>> {
     say(&format!("stopping: {why}"));
+    let insists = async {
+        if why == ending::END_OF_INPUT {
+            ending.signalled().await;
+        }
+        ending.signalled().await
+    };
     tokio::select! {
         () = node.stop() => {
             say("stopped");
             Ok(ExitCode::SUCCESS)
         }
-        _ = ending.asked() => Err("asked to end twice: leadership may not be handed over".into()),
+        _ = insists => Err("asked to end twice: leadership may not be handed over".into()),
     }
 }
 

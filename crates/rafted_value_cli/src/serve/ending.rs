@@ -4,6 +4,9 @@ use std::io;
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// That nobody holds the other end of the input any more.
+pub(crate) const END_OF_INPUT: &str = "end of input";
+
 /// Watches for SIGTERM and SIGINT, and for the end of standard input if that counts.
 pub(crate) struct Ending {
     terminate: Signal,
@@ -20,12 +23,16 @@ impl Ending {
     /// Waits until the process is asked to end, and says how. Cancellation safe.
     pub(crate) async fn asked(&mut self) -> &'static str {
         tokio::select! {
+            how = self.signalled() => how,
+            () = end_of_input(), if self.input => END_OF_INPUT,
+        }
+    }
+
+    /// Waits until somebody sends a signal. Cancellation safe.
+    pub(crate) async fn signalled(&mut self) -> &'static str {
+        tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-            () = end_of_input(), if self.input => {
-                self.input = false;
-                "end of input"
-            }
         }
     }
 }

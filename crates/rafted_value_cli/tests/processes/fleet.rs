@@ -178,6 +178,9 @@ impl Load {
                     let job = Command::Enqueue(format!("{caller} {number}"));
                     client.command(job).await.expect("no command fails");
                     number += 1;
+                    if number % 8 == 0 {
+                        assert!(client.query(Query::Length).await.expect("no query fails") >= number);
+                    }
                 }
                 number
             });

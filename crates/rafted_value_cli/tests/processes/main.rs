@@ -2,9 +2,11 @@
 
 mod fleet;
 mod kill_nine;
+mod handed_over;
 mod killed;
 // The values' own tests run with the program's.
 mod readme;
+mod stale;
 #[allow(dead_code)]
 #[path = "../../src/values/mod.rs"]
 mod values;
