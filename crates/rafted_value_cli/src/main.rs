@@ -51,6 +51,10 @@ enum Verb {
     ReplaceLeader(admin::ReplaceLeader),
     /// Change the group's settings, or show them
     ChangeConfig(admin::ChangeConfig),
+    /// Every member with the entry that its log ends with, the one that has most first
+    Survivors(admin::Target),
+    /// Go on without members that are lost for good, though they were a majority: data may be lost
+    ForceRemoveMember(admin::ForceRemoveMember),
 }
 
 fn main() -> ExitCode {
@@ -80,6 +84,8 @@ async fn perform(verb: Verb) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Verb::Members(target) => code((admin::members(&target).await, target.json)),
         Verb::Groups(target) => code((admin::groups(&target).await, target.json)),
         Verb::RemoveFollower(change) => code((admin::remove_follower(&change).await, change.target.json)),
+        Verb::Survivors(target) => code((admin::survivors(&target).await, target.json)),
+        Verb::ForceRemoveMember(change) => code((admin::force_remove_member(&change).await, change.target.json)),
         Verb::ChangeConfig(change) => code((admin::change_config(&change).await, change.target.json)),
         Verb::ReplaceLeader(change) => code((admin::replace_leader(&change).await, change.target.json)),
     }

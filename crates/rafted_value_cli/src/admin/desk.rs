@@ -3,13 +3,19 @@
 use super::protocol::{GroupView, MemberView, Reply, Request, StatusView, Verb};
 use crate::settings::{self, Setting};
 use crate::values::BuiltIn;
-use rafted_value::{ChangeError, Client, Config, Group, InsecureTcp, MemberReport, StartError, StatusReport};
+use rafted_value::{
+    AcceptDataLoss, ChangeError, Client, Config, EntryId, Group, InsecureTcp, MemberReport, RecoverError, StartError,
+    StatusReport, Survivor,
+};
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How long another member is waited for when all of them are asked how they are.
 const ASK: Duration = Duration::from_secs(1);
+
+/// After how long a recovery is tried again that a leader's last words forbid.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// A group's handle, and a client that asks its other members how they are.
 pub(crate) struct Desk<V: BuiltIn> {
@@ -86,6 +92,12 @@ impl<V: BuiltIn> Desk<V> {
                 group.replace_leader(None).await?;
                 view(&None::<MemberView>)
             }
+            Verb::Survivors => view(&self.survivors(&group).await?),
+            Verb::ForceRemoveMember { lost, last_term, last } => {
+                let accepted = AcceptDataLoss::after(EntryId::new(last_term, last));
+                self.force_remove(&group, &lost, accepted, limit).await?;
+                view(&self.status(&self.report(&group).await?))
+            }
             Verb::ChangeConfig { settings } => {
                 let config = self.config(&group, limit).await?;
                 if settings.is_empty() {
@@ -101,6 +113,46 @@ impl<V: BuiltIn> Desk<V> {
 
     async fn report(&self, group: &Group<V>) -> Result<StatusReport, Refusal> {
         group.status().await.map_err(Refusal::certain)
+    }
+
+    /// The members as each says itself, the one to go on from first.
+    async fn survivors(&self, group: &Group<V>) -> Result<Vec<MemberView>, Refusal> {
+        let report = self.report(group).await?;
+        let survivors = group.survivors().await.map_err(Refusal::certain)?;
+        let known = |survivor: &Survivor| {
+            let member = report.members.iter().find(|member| member.id == survivor.member)?;
+            let said = survivor.status.as_ref().ok().filter(|said| said.member == survivor.member);
+            Some(answered(member, said))
+        };
+        Ok(survivors.iter().filter_map(known).collect())
+    }
+
+    /// A leader that was lost with the others is waited for, in vain: until it was silent for long enough.
+    async fn force_remove(
+        &self,
+        group: &Group<V>,
+        lost: &[String],
+        accepted: AcceptDataLoss,
+        limit: Duration,
+    ) -> Result<(), Refusal> {
+        let mut members = Vec::new();
+        for named in lost {
+            members.push(self.member(group, named).await?.id);
+        }
+        let began = Instant::now();
+        loop {
+            let left = limit.saturating_sub(began.elapsed());
+            match group.with_timeout(left).force_remove_member(members.clone(), accepted).await {
+                Err(RecoverError::LeaderAlive { .. }) if began.elapsed() + AGAIN < limit => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => {
+                    let unknown = matches!(error, RecoverError::Timeout { .. });
+                    return Err(Refusal { error: error.to_string(), unknown });
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// The settings in force, as the leader knows them if it answers.
@@ -184,6 +236,7 @@ fn answered(member: &MemberReport, said: Option<&StatusReport>) -> MemberView {
         term: said.map(|said| said.term.0),
         commit: said.map(|said| said.commit.0),
         applied: said.map(|said| said.applied.0),
+        last_term: said.map(|said| said.last_entry().term.0),
         last: said.map(|said| said.last.0),
     }
 }

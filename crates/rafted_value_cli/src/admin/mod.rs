@@ -9,7 +9,7 @@ pub(crate) use desk::Desk;
 pub(crate) use listener::Listener;
 
 use crate::address;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Exit, Failure, Outcome};
 use crate::settings::{self, Setting};
 use crate::table::table;
 use crate::values::Said;
@@ -55,6 +55,23 @@ pub(crate) struct ReplaceLeader {
     /// Take back a transfer that has not happened
     #[arg(long)]
     cancel: bool,
+}
+
+/// For when a majority is lost for good, and only then: goes on from the survivor that has most, without the members that
+/// are lost. What they had acknowledged and no survivor has is gone.
+///
+/// First shows every survivor that can be reached with the entry that its log ends with. Nothing is done without
+/// --accept-data-loss and that entry of the first one. The other survivors join it by themselves.
+#[derive(clap::Args)]
+pub(crate) struct ForceRemoveMember {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// "The log to go on from ends with this entry. I accept that whatever was done after it is lost"
+    #[arg(long, value_name = "TERM,INDEX", value_parser = entry)]
+    accept_data_loss: Option<(u64, u64)>,
+    /// All that are lost for good: their addresses, or the beginnings of their ids
+    #[arg(required = true, value_name = "LOST")]
+    lost: Vec<String>,
 }
 
 #[derive(clap::Args)]
@@ -118,6 +135,55 @@ pub(crate) async fn change_config(verb: &ChangeConfig) -> Outcome {
     let rows = settings.iter().map(|setting| [setting.field.clone(), setting.value.clone()]);
     let map: BTreeMap<&str, &str> = settings.iter().map(|setting| (&*setting.field, &*setting.value)).collect();
     Ok(Said::new(table(["setting", "value"], rows.collect()), json(&map)))
+}
+
+/// Every member that can be reached with the entry that its log ends with, the one that has most first.
+pub(crate) async fn survivors(target: &Target) -> Outcome {
+    let survivors: Vec<MemberView> = remote::ask_one(target, &Verb::Survivors).await?;
+    Ok(Said::new(survivor_table(&survivors), json(&survivors)))
+}
+
+pub(crate) async fn force_remove_member(verb: &ForceRemoveMember) -> Outcome {
+    let survivors: Vec<MemberView> = remote::ask_one(&verb.target, &Verb::Survivors).await?;
+    let shown = survivor_table(&survivors);
+    let is_lost = |member: &MemberView| {
+        verb.lost
+            .iter()
+            .any(|lost| *lost == member.address || (!lost.is_empty() && member.id.starts_with(lost.as_str())))
+    };
+    let refused = |why: String| Failure::new(Exit::NotDone, why).with(shown.lines().map(str::to_owned));
+    let best = survivors.iter().find(|member| !is_lost(member));
+    let Some((best, entry)) = best.and_then(|best| Some((best, best.last_entry()?))) else {
+        return Err(refused("nobody to go on from answers".to_owned()));
+    };
+    let (term, index) = entry;
+    let Some((last_term, last)) = verb.accept_data_loss else {
+        let why = format!("nothing was done: to go on from {} say --accept-data-loss {term},{index}", best.address);
+        return Err(refused(why));
+    };
+    if !verb.target.json {
+        println!("{shown}");
+    }
+    // The survivor itself must be told, and only its own process does that.
+    let answers = remote::ask_each::<StatusView>(&verb.target, &Verb::Status).await;
+    let its_own = answers.iter().find(|(_, answer)| answer.as_ref().is_ok_and(|status| status.member == best.id));
+    let Some((address, _)) = its_own else {
+        return Err(refused(format!("--admin does not name the process of {}, which has most", best.address)));
+    };
+    let survivor = Target { admin: vec![address.clone()], ..verb.target.clone() };
+    let request = Verb::ForceRemoveMember { lost: verb.lost.clone(), last_term, last };
+    let recovered: StatusView = remote::ask_one(&survivor, &request).await?;
+    let text = format!("{} goes on alone from {term},{index}; other survivors join it", recovered.address);
+    Ok(Said::new(text, serde_json::json!({ "survivors": survivors, "recovered": recovered })))
+}
+
+fn survivor_table(survivors: &[MemberView]) -> String {
+    table(MemberView::SURVIVOR_HEADS, survivors.iter().map(MemberView::survivor_row).collect())
+}
+
+fn entry(text: &str) -> Result<(u64, u64), String> {
+    let entry = text.split_once(',').and_then(|(term, index)| Some((term.parse().ok()?, index.parse().ok()?)));
+    entry.ok_or_else(|| "an entry is TERM,INDEX, like 3,17".to_owned())
 }
 
 fn json(view: &impl Serialize) -> serde_json::Value {

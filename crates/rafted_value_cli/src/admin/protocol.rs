@@ -40,6 +40,14 @@ pub(crate) enum Verb {
     ChangeConfig {
         settings: Vec<Setting>,
     },
+    /// The members as each says itself, the one to go on from first.
+    Survivors,
+    /// The one unsafe verb: said to the survivor that goes on alone, with the entry that its log ends with.
+    ForceRemoveMember {
+        lost: Vec<String>,
+        last_term: u64,
+        last: u64,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,6 +100,8 @@ pub(crate) struct MemberView {
     pub(crate) term: Option<u64>,
     pub(crate) commit: Option<u64>,
     pub(crate) applied: Option<u64>,
+    /// The last entry of its log.
+    pub(crate) last_term: Option<u64>,
     pub(crate) last: Option<u64>,
 }
 
@@ -133,6 +143,24 @@ impl MemberView {
             number(self.commit),
             number(self.last),
         ]
+    }
+
+    pub(crate) const SURVIVOR_HEADS: [&str; 5] = ["member", "address", "role", "commit", "term,index"];
+
+    /// What an operator must know to choose the one to go on from.
+    pub(crate) fn survivor_row(&self) -> [String; 5] {
+        [
+            self.short_id().to_owned(),
+            self.address.clone(),
+            self.role.clone().unwrap_or_else(|| "no answer".to_owned()),
+            self.commit.map(|commit| commit.to_string()).unwrap_or_default(),
+            self.last_entry().map(|(term, index)| format!("{term},{index}")).unwrap_or_default(),
+        ]
+    }
+
+    /// Its term and its index; nothing if it did not answer.
+    pub(crate) fn last_entry(&self) -> Option<(u64, u64)> {
+        self.last_term.zip(self.last)
     }
 
     /// Enough of it to name it.

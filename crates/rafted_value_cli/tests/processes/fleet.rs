@@ -25,17 +25,16 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it, and hears where it listens. It is not in the group yet.
     pub(crate) fn start(listen: &str, join: &[String]) -> Process {
-        Process::start_with(listen, join, &[])
+        match join.is_empty() {
+            true => Process::spawn(&["--listen", listen, "--bootstrap"]),
+            false => Process::spawn(&["--listen", listen, "--join", &join.join(",")]),
+        }
     }
 
-    /// The same with settings for the group, if it founds it.
-    pub(crate) fn start_with(listen: &str, join: &[String], settings: &[&str]) -> Process {
+    /// `rafted serve` with these arguments.
+    pub(crate) fn spawn(arguments: &[&str]) -> Process {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rafted"));
-        command.args(["serve", "--admin", "127.0.0.1:0", "--until-input-ends", "--listen", listen]);
-        match join.is_empty() {
-            true => command.arg("--bootstrap").args(settings.iter().flat_map(|setting| ["--config", setting])),
-            false => command.args(["--join", &join.join(",")]),
-        };
+        command.args(["serve", "--admin", "127.0.0.1:0", "--until-input-ends"]).args(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a process");
         let said = BufReader::new(child.stdout.take().expect("its output"));
         let mut process = Process { address: String::new(), admin: String::new(), child, said };
@@ -95,10 +94,26 @@ impl Fleet {
 
     /// A group with these settings.
     pub(crate) async fn start_with(settings: &[&str]) -> Fleet {
+        Fleet::of(3, settings).await
+    }
+
+    /// A group of so many.
+    pub(crate) async fn of(size: usize, settings: &[&str]) -> Fleet {
+        let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--config", setting]).collect();
+        Fleet::begin(size, |at| if at == 0 { settings.clone() } else { Vec::new() }).await
+    }
+
+    /// A group of members that are kept in these directories.
+    pub(crate) async fn of_durable(dirs: &[String]) -> Fleet {
+        Fleet::begin(dirs.len(), |at| vec!["--data-dir", &dirs[at]]).await
+    }
+
+    async fn begin<'a>(size: usize, arguments: impl Fn(usize) -> Vec<&'a str>) -> Fleet {
         let mut processes: Vec<Process> = Vec::new();
-        for _ in 0..3 {
-            let join: Vec<String> = processes.iter().map(|process| process.address.clone()).collect();
-            let mut process = Process::start_with("127.0.0.1:0", &join, settings);
+        for at in 0..size {
+            let join = processes.iter().map(|process| process.address.as_str()).collect::<Vec<_>>().join(",");
+            let begins = if at == 0 { vec!["--bootstrap"] } else { vec!["--join", &join] };
+            let mut process = Process::spawn(&[&["--listen", "127.0.0.1:0"], &begins[..], &arguments(at)].concat());
             process.next("ready");
             processes.push(process);
         }
@@ -195,10 +210,15 @@ impl Load {
         tokio::time::timeout(PATIENCE, grown).await.expect("commands are answered");
     }
 
+    /// Ends it, and says how many jobs were put in.
+    pub(crate) async fn stop(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.callers.join_all().await.into_iter().sum()
+    }
+
     /// Every job is in the queue once, in its caller's order.
     pub(crate) async fn check(self, client: &Client<Queue>) {
-        self.stop.store(true, Ordering::Relaxed);
-        let put: usize = self.callers.join_all().await.into_iter().sum();
+        let put = self.stop().await;
         let mut next = [0; 4];
         let mut taken = 0;
         while let Reply::Dequeued(Some(job)) = client.command(Command::Dequeue).await.expect("a job") {

@@ -8,18 +8,18 @@ use std::net::TcpStream;
 use std::process::Output;
 
 /// The JSON that the program says, and its exit code.
-fn json(arguments: &[&str]) -> (Value, Option<i32>) {
+pub(crate) fn json(arguments: &[&str]) -> (Value, Option<i32>) {
     let output = rafted(arguments);
     let said = serde_json::from_slice(&output.stdout);
     (said.unwrap_or_else(|error| panic!("{error}: {}", text(&output))), output.status.code())
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 /// Asks for the status of the members at these addresses until it is as wanted.
-fn wait_for_status(admin: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub(crate) fn wait_for_status(admin: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let began = std::time::Instant::now();
     loop {
         let (said, _) = json(&["status", "--json", "--admin", admin]);
