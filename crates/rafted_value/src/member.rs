@@ -73,6 +73,8 @@ pub(crate) struct Member {
     stamped: Option<Time>,
     /// Where members are.
     contacts: BTreeMap<MemberId, Contact>,
+    /// Where they were before the last change: whoever was removed by it is told so.
+    former: BTreeMap<MemberId, Contact>,
     strangers: BTreeMap<MemberId, Origin>,
     /// The end of its log when it began: what that holds was applied in an earlier life, and no hook hears of it again.
     replayed: LogIndex,
@@ -179,6 +181,7 @@ impl Member {
             last_request: 0,
             stamped: None,
             contacts: BTreeMap::new(),
+            former: BTreeMap::new(),
             strangers: BTreeMap::new(),
             sending: BTreeMap::new(),
             arriving: None,
@@ -501,7 +504,9 @@ impl Member {
                 self.stamped = None;
             }
             Notice::BecameLeader { .. } => self.stamped = None,
-            Notice::MembershipInForce { .. } | Notice::SnapshotInstalled { .. } => self.contacts.clear(),
+            Notice::MembershipInForce { .. } | Notice::SnapshotInstalled { .. } if !self.contacts.is_empty() => {
+                self.former = std::mem::take(&mut self.contacts);
+            }
             Notice::FollowsLeader { .. } => self.arriving = None,
             Notice::Removed => self.removed = true,
             Notice::Violation { from, what } => {
@@ -517,11 +522,11 @@ impl Member {
         let packet = Packet::Raft { group: self.group, message };
         match self.contact_of(to) {
             Some(contact) => host.network.send(contact, packet),
-            None => {
-                if let Some(origin) = self.strangers.get(&to) {
-                    (origin.reply)(packet);
-                }
-            }
+            None => match (self.strangers.get(&to), self.former.get(&to)) {
+                (Some(origin), _) => (origin.reply)(packet),
+                (None, Some(contact)) => host.network.send(contact, packet),
+                (None, None) => {}
+            },
         }
     }
 

@@ -77,6 +77,7 @@ impl Member {
         self.reads.clear();
         self.queue.clear();
         self.contacts.clear();
+        self.former.clear();
         self.strangers.clear();
         self.sending.clear();
         (self.stamped, self.alarm, self.arriving, self.arrived) = (None, None, None, None);

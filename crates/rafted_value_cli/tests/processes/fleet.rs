@@ -4,10 +4,11 @@ use crate::values::queue::{Command, Query, Queue, Reply};
 use rafted_value::{Client, InsecureTcp, StatusReport};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Output, Stdio};
+use std::process::{Child, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How long anything may take before a test gives up.
@@ -19,7 +20,7 @@ pub(crate) struct Process {
     /// Where it hears the verbs of administration.
     pub(crate) admin: String,
     child: Child,
-    said: BufReader<ChildStdout>,
+    said: Receiver<String>,
 }
 
 impl Process {
@@ -36,17 +37,17 @@ impl Process {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rafted"));
         command.args(["serve", "--admin", "127.0.0.1:0", "--until-input-ends"]).args(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a process");
-        let said = BufReader::new(child.stdout.take().expect("its output"));
+        let said = lines_of(&mut child);
         let mut process = Process { address: String::new(), admin: String::new(), child, said };
         process.address = process.next("listening ");
         process.admin = process.next("admin ");
         process
     }
 
+    /// The next line that it says, which must begin so.
     pub(crate) fn next(&mut self, what: &str) -> String {
-        let mut line = String::new();
-        self.said.read_line(&mut line).expect("a line");
-        let rest = line.trim_end().strip_prefix(what);
+        let line = self.said.recv_timeout(PATIENCE);
+        let rest = line.as_deref().ok().and_then(|line| line.strip_prefix(what));
         rest.unwrap_or_else(|| panic!("{} said {line:?} instead of {what:?}", self.address)).to_owned()
     }
 
@@ -57,12 +58,32 @@ impl Process {
 
     /// Waits for its end, and says its exit code.
     pub(crate) fn wait(&mut self) -> Option<i32> {
-        self.child.wait().expect("its end").code()
+        end_of(&mut self.child).code()
     }
 
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("kill -9");
         self.child.wait().expect("its end");
+    }
+}
+
+/// What a process says, line by line. Once nobody receives it any more, its output is closed.
+pub(crate) fn lines_of(child: &mut Child) -> Receiver<String> {
+    let said = BufReader::new(child.stdout.take().expect("its output"));
+    let (heard, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || said.lines().map_while(Result::ok).all(|line| heard.send(line).is_ok()));
+    lines
+}
+
+/// Waits for the end of a process. Unlike `Child::wait`, not for ever, and its input stays open.
+pub(crate) fn end_of(child: &mut Child) -> ExitStatus {
+    let began = Instant::now();
+    loop {
+        match child.try_wait().expect("its state") {
+            Some(ended) => return ended,
+            None => assert!(began.elapsed() < PATIENCE, "it does not end"),
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 

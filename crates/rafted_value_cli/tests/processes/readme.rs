@@ -1,8 +1,7 @@
 //! The README's walk through the program, as it stands there, but for its ports.
 
-use crate::fleet::PATIENCE;
+use crate::fleet::{PATIENCE, end_of, lines_of};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -71,10 +70,10 @@ impl Shell {
     /// Leaves the line to a terminal of its own, once it is ready. Nobody reads what it says after that.
     fn serve(&mut self, line: &str) {
         let mut child = self.command(&format!("exec {line}")).stdout(Stdio::piped()).spawn().expect("a shell");
-        let said = BufReader::new(child.stdout.take().expect("its output"));
+        let said = lines_of(&mut child);
         self.terminals.push(Terminal(child));
-        let ready = said.lines().map_while(Result::ok).find(|said| said.starts_with("ready"));
-        assert!(ready.is_some(), "{line} is not ready");
+        let next = || said.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{line} is not ready: {error}"));
+        while !next().starts_with("ready") {}
     }
 }
 
@@ -120,10 +119,10 @@ fn the_walk_through_the_program_is_as_the_readme_says() {
     }
     assert_eq!((shell.terminals.len(), tables), (4, 1), "the walk is whole");
     // The one that was sent away has ended well, those that were killed have not, the one that went on is there.
-    let removed = shell.terminals[2].0.wait().expect("its end");
+    let removed = end_of(&mut shell.terminals[2].0);
     assert!(removed.success());
     for at in [0, 3] {
-        let killed = shell.terminals[at].0.wait().expect("its end");
+        let killed = end_of(&mut shell.terminals[at].0);
         assert!(!killed.success());
     }
     assert!(shell.terminals[1].0.try_wait().expect("its state").is_none());

@@ -20,9 +20,14 @@ pub(crate) fn text(output: &Output) -> String {
 
 /// Asks for the status of the members at these addresses until it is as wanted.
 pub(crate) fn wait_for_status(admin: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    wait_for("status", admin, wanted)
+}
+
+/// Asks again until the answer is as wanted.
+fn wait_for(verb: &str, admin: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let began = std::time::Instant::now();
     loop {
-        let (said, _) = json(&["status", "--json", "--admin", admin]);
+        let (said, _) = json(&[verb, "--json", "--admin", admin]);
         match said {
             Value::Array(said) if wanted(&said) => return said,
             said => assert!(began.elapsed() < PATIENCE, "{said}"),
@@ -45,10 +50,13 @@ async fn a_group_is_asked_looked_at_and_changed() {
 
     let (groups, _) = json(&["groups", "--json", "--admin", &admin]);
     assert_eq!((&groups[0]["name"], &groups[0]["value"]), (&"main".into(), &"queue".into()));
-    let (members, _) = json(&["members", "--json", "--admin", &admin]);
-    let members = members.as_array().expect("members").clone();
-    assert_eq!(members.iter().filter(|member| member["voter"] == true).count(), 3, "{members:?}");
-    assert_eq!(members.iter().filter(|member| member["role"] == "leader").count(), 1, "{members:?}");
+    let counts =
+        |members: &[Value], field: &str, value: &Value| members.iter().filter(|it| it[field] == *value).count();
+    let members = wait_for("members", &admin, |members| {
+        counts(members, "voter", &true.into()) == 3
+            && counts(members, "role", &"leader".into()) == 1
+            && counts(members, "role", &"follower".into()) == 2
+    });
 
     let (settings, _) = json(&["change-config", "--json", "--admin", &admin]);
     assert_eq!((&settings["election_timeout"], &settings["on_panic"]), (&"1s".into(), &"keep".into()), "{settings}");
@@ -83,7 +91,8 @@ async fn a_group_is_asked_looked_at_and_changed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_whose_member_is_removed_ends() {
-    let mut fleet = Fleet::start().await;
+    // It is told: by itself it would ask after ten minutes.
+    let mut fleet = Fleet::start_with(&["election_timeout=10min", "heartbeat_interval=200ms"]).await;
     fleet.whole().await;
     let leaver = (fleet.leader().await + 1) % 3;
     let admin = fleet.processes[(leaver + 1) % 3].admin.clone();
