@@ -121,20 +121,13 @@ impl Fleet {
     /// A group of so many.
     pub(crate) async fn of(size: usize, settings: &[&str]) -> Fleet {
         let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--config", setting]).collect();
-        Fleet::begin(size, |at| if at == 0 { settings.clone() } else { Vec::new() }).await
-    }
-
-    /// A group of members that are kept in these directories.
-    pub(crate) async fn of_durable(dirs: &[String]) -> Fleet {
-        Fleet::begin(dirs.len(), |at| vec!["--data-dir", &dirs[at]]).await
-    }
-
-    async fn begin<'a>(size: usize, arguments: impl Fn(usize) -> Vec<&'a str>) -> Fleet {
         let mut processes: Vec<Process> = Vec::new();
-        for at in 0..size {
+        for _ in 0..size {
             let join = processes.iter().map(|process| process.address.as_str()).collect::<Vec<_>>().join(",");
-            let begins = if at == 0 { vec!["--bootstrap"] } else { vec!["--join", &join] };
-            let mut process = Process::spawn(&[&["--listen", "127.0.0.1:0"], &begins[..], &arguments(at)].concat());
+            let mut process = match join.is_empty() {
+                true => Process::spawn(&[&["--listen", "127.0.0.1:0", "--bootstrap"], &settings[..]].concat()),
+                false => Process::spawn(&["--listen", "127.0.0.1:0", "--join", &join]),
+            };
             process.next("ready");
             processes.push(process);
         }

@@ -1,9 +1,8 @@
 //! Real processes over TCP, on this machine.
 
-mod durable;
 mod fleet;
-mod kill_nine;
 mod handed_over;
+mod kill_nine;
 mod killed;
 // The values' own tests run with the program's.
 mod readme;
