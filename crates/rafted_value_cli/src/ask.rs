@@ -60,8 +60,18 @@ impl Options {
         self.json
     }
 
-    fn words(&self) -> Vec<&str> {
-        self.words.iter().map(String::as_str).collect()
+    /// An option of this program that stands behind the words would be taken for one of them, and silently not do what it
+    /// says.
+    fn words(&self) -> Result<Vec<&str>, Failure> {
+        const OURS: [&str; 5] = ["--at", "--name", "--timeout", "--json", "--insecure-network"];
+        let is_ours = |word: &&String| OURS.iter().any(|ours| word.split('=').next() == Some(ours));
+        match self.words.iter().find(is_ours) {
+            Some(option) => Err(Failure::new(
+                Exit::NotUnderstood,
+                format!("{option} stands behind the words: options stand before"),
+            )),
+            None => Ok(self.words.iter().map(String::as_str).collect()),
+        }
     }
 
     async fn client<V: BuiltIn>(&self, timeout: Duration) -> Result<Client<V>, Failure> {
@@ -93,7 +103,7 @@ pub(crate) async fn query(options: &Options) -> Outcome {
 }
 
 async fn command_to<V: BuiltIn>(options: &Options, left: Duration) -> Outcome {
-    let words = options.words();
+    let words = options.words()?;
     let command = V::parse_command(&words).map_err(|why| misread::<V>("commands", V::COMMANDS, &why))?;
     let reply = options.client::<V>(left).await?.command(command).await?;
     let Said { text, json } = V::say_reply(&reply);
@@ -101,7 +111,7 @@ async fn command_to<V: BuiltIn>(options: &Options, left: Duration) -> Outcome {
 }
 
 async fn query_to<V: BuiltIn>(options: &Options, left: Duration) -> Outcome {
-    let words = options.words();
+    let words = options.words()?;
     let query = V::parse_query(&words).map_err(|why| misread::<V>("queries", V::QUERIES, &why))?;
     let answer = options.client::<V>(left).await?.query(query).await?;
     let Said { text, json } = V::say_answer(&answer);
@@ -139,4 +149,29 @@ async fn explain(client: &Client<Queue>) -> Vec<String> {
         });
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Asking {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn an_option_behind_the_words_is_refused_by_name() {
+        let words = |line: &str| {
+            let arguments = ["rafted", "--at", "127.0.0.1:1"].into_iter().chain(line.split(' '));
+            Asking::parse_from(arguments).options.words().map(|words| words.len()).ok()
+        };
+        assert_eq!(words("--json list"), Some(1));
+        assert_eq!(words("put a 1 --ttl 1h"), Some(5), "an option of the value's own");
+        for line in ["list --json", "get a --timeout 2s", "get --name=other a"] {
+            assert_eq!(words(line), None, "{line}");
+        }
+    }
 }
