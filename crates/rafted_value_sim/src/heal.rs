@@ -156,6 +156,8 @@ fn visit(cluster: &mut Cluster, patience: Duration) -> Result<(), String> {
             {
                 break;
             }
+            // Refused, because leadership is being handed over, say: a client waits a little before it asks again.
+            Calm::default().pass(cluster, patience).map_err(|broken| broken.to_string())?;
         }
         if cluster.clients().calls()[&id].ended.is_none() {
             return Err(format!("BROKEN I55, everybody is served: {id} ({ask}) is not"));
