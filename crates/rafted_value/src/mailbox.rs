@@ -109,7 +109,7 @@ impl Mailbox {
 
     /// Posts to a loop that has ended are dropped, and with them their callers: nobody waits for it.
     pub(crate) fn post(&self, event: Event) {
-        if self.contents().put(event) {
+        if self.contents().add(event, |contents| &mut contents.events) {
             self.see_to_it();
         }
     }
@@ -122,23 +122,21 @@ impl Mailbox {
 
     /// Whether it was put there, and there is still somebody to see to it.
     pub(crate) fn put_if_room(&self, event: Event) -> bool {
+        self.add_if_room(event, |contents| &mut contents.events)
+    }
+
+    /// The same, but nobody sees it before [`admit`](Mailbox::admit).
+    pub(crate) fn gather_if_room(&self, event: Event) -> bool {
+        self.add_if_room(event, |contents| &mut contents.gathering)
+    }
+
+    fn add_if_room(&self, event: Event, to: fn(&mut Contents) -> &mut Vec<Event>) -> bool {
         let mut contents = self.contents();
         if !contents.is_full() {
-            return contents.put(event);
+            return contents.add(event, to);
         }
         drop(contents);
         // Consensus repeats what matters; a caller is told.
-        event.refuse();
-        false
-    }
-
-    /// The same as [`put_if_room`](Mailbox::put_if_room), but nobody sees it before [`admit`](Mailbox::admit).
-    pub(crate) fn gather_if_room(&self, event: Event) -> bool {
-        let mut contents = self.contents();
-        if !contents.is_full() {
-            return contents.gather(event);
-        }
-        drop(contents);
         event.refuse();
         false
     }
@@ -191,18 +189,10 @@ impl Contents {
     }
 
     /// Whether there is still somebody to see to it.
-    fn put(&mut self, event: Event) -> bool {
+    fn add(&mut self, event: Event, to: fn(&mut Contents) -> &mut Vec<Event>) -> bool {
         if !self.closed {
             self.bytes += event.bytes();
-            self.events.push(event);
-        }
-        !self.closed
-    }
-
-    fn gather(&mut self, event: Event) -> bool {
-        if !self.closed {
-            self.bytes += event.bytes();
-            self.gathering.push(event);
+            to(self).push(event);
         }
         !self.closed
     }
